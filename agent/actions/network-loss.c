@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* network-loss: the victim sees a share of its packets vanish, as on a lossy network.
+ * Changed on the host: a classifier on the interface (TCX link, or clsact and a filter) and a rule in it.
+ * Put back by clearing the rule, then detaching; the rule itself ends at the deadline in any case. */
+#include "actions/network.h"
+
+struct network_loss {
+	struct network network;
+	double percent;
+};
+
+static const struct row rows[] = {
+	{.name = "percent", .type = ROW_NUMBER, FIELD(struct network_loss, percent), .def = "7", .min = 0.001,
+	 .max = 100, .unit = "%", .text = "share of the matching packets that is dropped, each by chance"},
+	NETWORK_ROWS(struct network_loss, "egress"),
+};
+
+static int look(const void *params, struct facts *facts, struct error *e)
+{
+	return network_look(&((const struct network_loss *)params)->network, facts, e);
+}
+
+static int plan(const void *params, const struct facts *facts, struct plan *plan, struct error *e)
+{
+	const struct network_loss *p = params;
+
+	return network_plan(&p->network, p->percent, facts, plan, e);
+}
+
+static void describe(const void *params, struct text *t)
+{
+	const struct network_loss *p = params;
+
+	text_add(t, "drop %.6g %% of ", p->percent);
+	network_describe(&p->network, t);
+}
+
+static const struct alias_row loss_rows[] = {
+	{.name = "LossPercent", .row = "percent", .def = "7"},
+	{.name = "Interface", .row = "interface", .def = "DEFAULT"},
+	{.name = "DurationSeconds", .row = "duration", .required = true},
+	{.name = "InstallDependencies", .row = ""}, /* there are none to install */
+	{0}};
+static const struct alias_row sources_rows[] = {
+	{.name = "LossPercent", .row = "percent", .def = "7"},
+	{.name = "Interface", .row = "interface", .def = "DEFAULT"},
+	{.name = "Sources", .row = "cidrs", .required = false, .from = "ALL", .to = NULL},
+	{.name = "TrafficType", .row = "direction", .def = "ingress"},
+	{.name = "DurationSeconds", .row = "duration", .required = true},
+	{.name = "InstallDependencies", .row = ""},
+	{0}};
+static const struct alias aliases[] = {{"AWSFIS-Run-Network-Packet-Loss", loss_rows},
+				       {"AWSFIS-Run-Network-Packet-Loss-Sources", sources_rows},
+				       {0}};
+
+extern const struct action action_network_loss;
+const struct action action_network_loss = {
+	.name = "network-loss",
+	.summary = "Drop a share of the packets of an interface",
+	.description = "Matching packets are dropped by chance, silently unless asked. ARP, neighbour discovery, DHCP, "
+		       "metadata addresses and the caller's SSH connection are spared. A packet is what the kernel "
+		       "hands to the interface: one that the card is to split counts once.",
+	.hold = HOLD_KERNEL,
+	.duration = DURATION_REQUIRED,
+	.rows = rows,
+	.n_rows = ARRAY_SIZE(rows),
+	.params_size = sizeof(struct network_loss),
+	.aliases = aliases,
+	.look = look,
+	.plan = plan,
+	.describe = describe,
+};

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "actions/network.h"
+
+#include <errno.h>
+#include <math.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "host/features.h"
+#include "host/ssh.h"
+
+const char *const network_directions[] = {"egress", "ingress", "both", NULL};
+const char *const network_protocols[] = {"any", "tcp", "udp", "icmp", "sctp", NULL};
+static const uint8_t protocol_numbers[] = {0, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP, IPPROTO_SCTP};
+
+struct looking {
+	struct facts *facts;
+	bool too_many;
+};
+
+static int add_interface(const struct interface *i, void *arg)
+{
+	struct looking *l = arg;
+
+	for (size_t k = 0; k < l->facts->n_interfaces; k++) {
+		if (l->facts->interfaces[k].index == i->index)
+			return 0;
+	}
+	if (l->facts->n_interfaces == INTERFACES_MAX)
+		l->too_many = true;
+	else
+		l->facts->interfaces[l->facts->n_interfaces++] = *i;
+	return 0;
+}
+
+static int add_unless_loopback(const struct interface *i, void *arg)
+{
+	return str_eq(i->name, "lo") || !i->up ? 0 : add_interface(i, arg);
+}
+
+static int look_interface(const char *name, struct looking *l, struct error *e)
+{
+	struct interface i;
+	char known[160];
+	struct text t = TEXT(known);
+	int r;
+
+	if (strcasecmp(name, "ALL") == 0)
+		return interface_each(add_unless_loopback, l);
+	if (strcasecmp(name, "DEFAULT") == 0) {
+		r = interface_default(&i);
+		if (r == -ENOENT)
+			return error_field(e, "parameters.interface", name, "the name of an interface",
+					   "this host has no default route");
+	} else {
+		r = interface_find(name, &i);
+	}
+	if (r == 0)
+		return add_interface(&i, l);
+	interface_names(&t);
+	if (r == -ENODEV)
+		return error_field(e, "parameters.interface", name, known, "no interface %s", name);
+	return error_set(e, ERROR_FAILED, r, "cannot read the interfaces: %s", strerror(-r));
+}
+
+static int check_rows(const struct network *n, struct error *e)
+{
+	bool ports = n->ports.n || n->source_ports.n;
+
+	if (ports && n->protocol != 0 && protocol_numbers[n->protocol] == IPPROTO_ICMP)
+		return error_field(e, n->ports.n ? "parameters.ports" : "parameters.sourcePorts", "",
+				   "tcp, udp, sctp or any as protocol", "icmp has no ports");
+	if (n->cidrs.n + n->exclude_cidrs.n > CIDRS_MAX)
+		return error_field(e, "parameters.cidrs", "", "64 with excludeCidrs", "too many");
+	return 0;
+}
+
+int network_look(const struct network *n, struct facts *facts, struct error *e)
+{
+	struct looking l = {.facts = facts};
+	int r = check_rows(n, e);
+
+	for (uint32_t i = 0; i < n->interface.n && r == 0; i++)
+		r = look_interface(n->interface.name[i], &l, e);
+	if (r < 0)
+		return r;
+	if (l.too_many || facts->n_interfaces == 0)
+		return error_field(e, "parameters.interface", "", "1 to 8 interfaces",
+				   l.too_many ? "more than 8 interfaces" : "no interface is up");
+	for (size_t i = 0; i < facts->n_interfaces; i++) {
+		if (interface_l2_length(&facts->interfaces[i]) < 0)
+			return error_set(e, ERROR_UNSUPPORTED, -EOPNOTSUPP,
+					 "parameters.interface: the classifier does not know links of the type of %s",
+					 facts->interfaces[i].name);
+	}
+	if (!feature_net_privilege())
+		return error_set(e, ERROR_UNSUPPORTED, -EPERM,
+				 "faultd lacks CAP_NET_ADMIN and CAP_BPF: it cannot attach packet classifiers");
+	facts->tcx = facts->policy->hook == HOOK_TCX || (facts->policy->hook == HOOK_AUTO && feature_tcx());
+	if (!n->allow_lockout)
+		facts->n_flows = ssh_connections(facts->caller_pid, facts->flows, FLOWS_MAX);
+	return 0;
+}
+
+static uint8_t copy_ports(const struct port_list *from, struct classify_ports *to)
+{
+	for (uint32_t i = 0; i < from->n; i++)
+		to[i] = (struct classify_ports){from->range[i].first, from->range[i].last};
+	return (uint8_t)from->n;
+}
+
+/* 100 % is exact: every u32 is below or equal to the largest. */
+static uint32_t threshold_of(double percent)
+{
+	return percent >= 100.0 ? UINT32_MAX : (uint32_t)llround(percent / 100.0 * UINT32_MAX);
+}
+
+static void fill_rule(const struct network *n, double percent, const struct facts *facts, struct step_rule *ret)
+{
+	struct classify_rule *r = &ret->rule;
+
+	r->threshold = threshold_of(percent);
+	r->protocol = protocol_numbers[n->protocol];
+	r->n_dst_ports = copy_ports(&n->ports, r->dst_ports);
+	r->n_src_ports = copy_ports(&n->source_ports, r->src_ports);
+	r->flags = (n->visible ? RULE_VISIBLE : 0) | (n->allow_lockout ? RULE_LOCKOUT : 0);
+	r->n_flows = (uint8_t)facts->n_flows;
+	memcpy(r->flows, facts->flows, facts->n_flows * sizeof(facts->flows[0]));
+	ret->include = n->cidrs;
+	ret->exclude = n->exclude_cidrs;
+}
+
+static struct step *add_hook(struct plan *plan, enum step_kind kind, const struct interface *i,
+			     uint32_t direction)
+{
+	struct step *s = plan_add(plan, kind);
+
+	if (!s)
+		return NULL;
+	(void)str_copy(s->hook.ifname, sizeof(s->hook.ifname), i->name);
+	s->hook.ifindex = i->index;
+	s->hook.direction = direction;
+	return s;
+}
+
+/* The rule comes last: what is attached before it does nothing yet, and undoing ends it first. */
+static int plan_direction(const struct network *n, double percent, const struct facts *facts,
+			  const struct interface *i, uint32_t direction, struct plan *plan)
+{
+	struct step *s;
+
+	if (facts->tcx ? !add_hook(plan, STEP_BPF_LINK, i, direction)
+		       : !add_hook(plan, STEP_QDISC, i, direction) || !add_hook(plan, STEP_FILTER, i, direction))
+		return -errno;
+	s = add_hook(plan, STEP_RULE, i, direction);
+	if (!s)
+		return -errno;
+	fill_rule(n, percent, facts, &s->rule);
+	return 0;
+}
+
+int network_plan(const struct network *n, double percent, const struct facts *facts, struct plan *plan,
+		 struct error *e)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < facts->n_interfaces && r == 0; i++) {
+		if (n->direction != DIRECTION_INGRESS)
+			r = plan_direction(n, percent, facts, &facts->interfaces[i], CLASSIFY_EGRESS, plan);
+		if (n->direction != DIRECTION_EGRESS && r == 0)
+			r = plan_direction(n, percent, facts, &facts->interfaces[i], CLASSIFY_INGRESS, plan);
+	}
+	return r < 0 ? error_set(e, ERROR_FAILED, r, "cannot plan: %s", strerror(-r)) : 0;
+}
+
+static void describe_ports(const char *what, const struct port_list *list, struct text *t)
+{
+	for (uint32_t i = 0; i < list->n; i++) {
+		text_add(t, "%s", i ? "," : what);
+		port_range_print(&list->range[i], t);
+	}
+}
+
+static void describe_cidrs(const char *what, const struct cidr_list *list, struct text *t)
+{
+	for (uint32_t i = 0; i < list->n; i++) {
+		text_add(t, "%s", i ? "," : what);
+		cidr_print(&list->cidr[i], t);
+	}
+}
+
+void network_describe(const struct network *n, struct text *t)
+{
+	static const char *const verbs[] = {"leaving", "arriving on", "leaving or arriving on"};
+
+	text_add(t, "%s%spackets", n->protocol ? network_protocols[n->protocol] : "", n->protocol ? " " : "");
+	describe_ports(" to ports ", &n->ports, t);
+	describe_ports(" from ports ", &n->source_ports, t);
+	describe_cidrs(" exchanged with ", &n->cidrs, t);
+	describe_cidrs(" but not with ", &n->exclude_cidrs, t);
+	text_add(t, " %s ", verbs[n->direction]);
+	for (uint32_t i = 0; i < n->interface.n; i++)
+		text_add(t, "%s%s", i ? "," : "", n->interface.name[i]);
+}

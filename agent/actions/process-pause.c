@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* process-pause: the victims stand still, their connections stay open.
+ * Changed on the host: each gets SIGSTOP. Put back by SIGCONT, unless it had been stopped before or is
+ * gone; pid and start time are in the journal, so the guardian can do it too. */
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
+#include "actions/select.h"
+
+struct process_pause {
+	struct selection selection;
+	bool children;
+	uint64_t interval_ms;
+};
+
+static const struct row rows[] = {
+	SELECT_ROWS(struct process_pause),
+	{.name = "children", .type = ROW_BOOLEAN, FIELD(struct process_pause, children), .def = "false",
+	 .text = "pause what descends from them as well"},
+	{.name = "interval", .type = ROW_DURATION, FIELD(struct process_pause, interval_ms), .min = 100,
+	 .max = 3600000,
+	 .text = "look again every so often: new descendants of the targets are paused too, and without count or percent new matches"},
+};
+
+static int look(const void *params, struct facts *facts, struct error *e)
+{
+	const struct process_pause *p = params;
+
+	return select_look(&p->selection, facts, e);
+}
+
+struct planning {
+	const struct facts *facts;
+	struct plan *plan;
+};
+
+static int add(const struct process *process, void *arg)
+{
+	const struct planning *g = arg;
+	struct step *s = plan_add(g->plan, STEP_SIGNAL);
+
+	if (!s)
+		return -errno;
+	s->process.pid = (uint64_t)process->pid;
+	s->process.start = process->start;
+	s->process.signal = SIGSTOP;
+	(void)str_copy(s->process.name, sizeof(s->process.name), process->name);
+	/* One that is stopped already is not ours to continue later. */
+	s->process.was_stopped = process->state == 'T' || process->state == 't';
+	if (plan_has(&(struct plan){.steps = g->plan->steps, .n = g->plan->n - 1}, s))
+		g->plan->n--;
+	return 0;
+}
+
+/* Is it one that this fault has paused already, and still the same process? */
+static bool is_target(const struct plan *plan, const struct process_list *list, pid_t pid)
+{
+	const struct process *now = process_list_find(list, pid);
+
+	for (size_t i = 0; i < plan->n; i++) {
+		if (plan->steps[i].process.pid == (uint64_t)pid)
+			return now && now->start == plan->steps[i].process.start;
+	}
+	return false;
+}
+
+static bool has_target_above(const struct planning *g, const struct plan *targets, const struct process *p)
+{
+	const struct process_list *list = &g->facts->processes;
+
+	for (int depth = 0; depth < 256 && p && p->ppid > 1; depth++) {
+		if (is_target(targets, list, p->ppid))
+			return true;
+		p = process_list_find(list, p->ppid);
+	}
+	return false;
+}
+
+static int add_descendants(const struct planning *g, const struct plan *targets)
+{
+	for (size_t i = 0; i < g->facts->processes.n; i++) {
+		const struct process *p = &g->facts->processes.process[i];
+		int r;
+
+		if (p->state == 'Z' || select_protected(p, g->facts) || !has_target_above(g, targets, p))
+			continue;
+		r = add(p, (void *)g);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int plan(const void *params, const struct facts *facts, struct plan *plan, struct error *e)
+{
+	const struct process_pause *p = params;
+	struct planning g = {facts, plan};
+	bool first = !facts->so_far;
+	bool whole = !p->selection.count && !p->selection.percent;
+	int r = 0;
+
+	if (first || whole)
+		r = select_each(&p->selection, facts, add, &g);
+	if (r == 0 && first && p->children)
+		r = add_descendants(&g, plan);
+	if (r == 0 && !first)
+		r = add_descendants(&g, facts->so_far);
+	return r < 0 ? error_set(e, ERROR_FAILED, r, "cannot plan: %s", strerror(-r)) : 0;
+}
+
+static void describe(const void *params, struct text *t)
+{
+	const struct process_pause *p = params;
+
+	text_add(t, "pause ");
+	select_describe(&p->selection, t);
+	if (p->children || p->interval_ms)
+		text_add(t, " and what descends from them");
+}
+
+static uint64_t interval(const void *params)
+{
+	return ((const struct process_pause *)params)->interval_ms;
+}
+
+extern const struct action action_process_pause;
+const struct action action_process_pause = {
+	.name = "process-pause",
+	.summary = "Stop processes and continue them at the end",
+	.description = "The chosen processes get SIGSTOP, and SIGCONT when the fault ends. One that was stopped before "
+		       "is left as it was. Protected processes are refused.",
+	.hold = HOLD_JOURNAL,
+	.duration = DURATION_REQUIRED,
+	.rows = rows,
+	.n_rows = ARRAY_SIZE(rows),
+	.params_size = sizeof(struct process_pause),
+	.look = look,
+	.plan = plan,
+	.describe = describe,
+	.interval_ms = interval,
+};

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "actions/select.h"
+
+#include <errno.h>
+#include <regex.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "util/cleanup.h"
+
+const char *const select_orders[] = {"random", "newest", "oldest", NULL};
+
+const char *select_protected(const struct process *p, const struct facts *facts)
+{
+	if (p->pid == 1)
+		return "it is PID 1";
+	if (p->kernel_thread)
+		return "it is a kernel thread";
+	for (size_t i = 0; i < ARRAY_SIZE(facts->own_pids); i++) {
+		if (facts->own_pids[i] != 0 && p->pid == facts->own_pids[i])
+			return "it is part of faultd";
+		if (facts->own_pids[i] != 0 && p->ppid == facts->own_pids[i])
+			return "it is a child of faultd";
+	}
+	if (p->pid == facts->caller_pid)
+		return "it is the caller";
+	return policy_protects(facts->policy, p->name) ? "its name is protected" : NULL;
+}
+
+static bool has_pid(const struct number_list *list, pid_t pid)
+{
+	for (uint32_t i = 0; i < list->n; i++) {
+		if (list->number[i] == pid)
+			return true;
+	}
+	return false;
+}
+
+struct matcher {
+	const struct selection *s;
+	const struct facts *facts;
+	regex_t regex;
+	bool has_regex;
+};
+
+static int matcher_init(struct matcher *m, const struct selection *s, const struct facts *facts)
+{
+	*m = (struct matcher){.s = s, .facts = facts, .has_regex = s->pattern[0]};
+	return m->has_regex && regcomp(&m->regex, s->pattern, REG_EXTENDED | REG_NOSUB) != 0 ? -EINVAL : 0;
+}
+
+static void matcher_done(struct matcher *m)
+{
+	if (m->has_regex)
+		regfree(&m->regex);
+}
+
+/* All criteria that are given must hold. Zombies are beyond any signal. */
+static bool matches(const struct matcher *m, const struct process *p)
+{
+	const struct selection *s = m->s;
+
+	if (p->state == 'Z' || p->state == 'X')
+		return false;
+	if (s->pid.n && !has_pid(&s->pid, p->pid))
+		return false;
+	if (s->name[0] && !str_eq(s->name, p->name))
+		return false;
+	if (s->user[0] && p->uid != m->facts->user)
+		return false;
+	return !m->has_regex || (p->command[0] && regexec(&m->regex, p->command, 0, NULL, 0) == 0);
+}
+
+/* A name or pattern that also hits kernel threads or faultd means the others; one that hits a process
+ * that keeps the host reachable is refused as a whole. */
+static bool left_out(const struct matcher *m, const struct process *p)
+{
+	const char *why = select_protected(p, m->facts);
+
+	return why && !m->s->pid.n && !policy_protects(m->facts->policy, p->name) && p->pid != 1;
+}
+
+static int check_selection(const struct selection *s, struct facts *facts, struct error *e)
+{
+	regex_t regex;
+
+	if (!s->name[0] && !s->pattern[0] && !s->pid.n && !s->user[0])
+		return error_field(e, "parameters", "", "name, pattern, pid or user", "nothing says which processes");
+	if (!!s->count + !!s->percent + s->all > 1)
+		return error_field(e, s->all ? "parameters.all" : "parameters.percent", "",
+				   "one of count, percent and all", "excludes the others");
+	if (s->user[0] && user_lookup(s->user, &facts->user) < 0)
+		return error_field(e, "parameters.user", s->user, "a name of /etc/passwd or a number",
+				   "no user %s", s->user);
+	if (s->pattern[0]) {
+		int r = regcomp(&regex, s->pattern, REG_EXTENDED | REG_NOSUB);
+		char why[96];
+
+		if (r != 0) {
+			(void)regerror(r, &regex, why, sizeof(why));
+			return error_field(e, "parameters.pattern", s->pattern, "an extended regular expression",
+					   "%s: %s", s->pattern, why);
+		}
+		regfree(&regex);
+	}
+	return 0;
+}
+
+static int check_pids(const struct selection *s, const struct facts *facts, struct error *e)
+{
+	for (uint32_t i = 0; i < s->pid.n; i++) {
+		const struct process *p = process_list_find(&facts->processes, (pid_t)s->pid.number[i]);
+		char shown[24];
+		struct text t = TEXT(shown);
+
+		text_add(&t, "%lld", (long long)s->pid.number[i]);
+		if (!p || p->state == 'Z')
+			return error_field(e, "parameters.pid", shown, "a process that runs", "no process %s", shown);
+	}
+	return 0;
+}
+
+static int check_protected(const struct matcher *m, struct error *e)
+{
+	for (size_t i = 0; i < m->facts->processes.n; i++) {
+		const struct process *p = &m->facts->processes.process[i];
+		const char *why = select_protected(p, m->facts);
+
+		if (why && matches(m, p) && !left_out(m, p))
+			return error_set(e, ERROR_DENIED, -EACCES, "process %d (%s) is protected: %s", (int)p->pid,
+					 p->name, why);
+	}
+	return 0;
+}
+
+static int count_one(const struct process *p, void *arg)
+{
+	(*(size_t *)arg)++;
+	return 0;
+}
+
+static int check_found(const struct selection *s, const struct facts *facts, struct error *e)
+{
+	size_t n = 0;
+	int r = select_each(s, facts, count_one, &n);
+	char what[160];
+	struct text t = TEXT(what);
+
+	if (r < 0)
+		return error_set(e, ERROR_FAILED, r, "cannot select processes: %s", strerror(-r));
+	if (n > STEPS_MAX)
+		return error_field(e, "parameters.count", "", "at most 1024 processes", "%zu processes match", n);
+	if (n > 0 || facts->so_far)
+		return 0;
+	select_describe(s, &t);
+	return error_set(e, ERROR_VALIDATION, -ESRCH, "parameters: no process matches (%s)", what);
+}
+
+int select_look(const struct selection *s, struct facts *facts, struct error *e)
+{
+	struct matcher m;
+	int r = check_selection(s, facts, e);
+
+	if (r < 0)
+		return r;
+	r = process_list_read(s->pattern[0], &facts->processes);
+	if (r < 0)
+		return error_set(e, ERROR_FAILED, r, "cannot read /proc: %s", strerror(-r));
+	r = facts->so_far ? 0 : check_pids(s, facts, e);
+	if (r == 0)
+		r = matcher_init(&m, s, facts);
+	if (r < 0)
+		return r;
+	r = check_protected(&m, e);
+	matcher_done(&m);
+	return r < 0 ? r : check_found(s, facts, e);
+}
+
+/* splitmix64 (Steele, Lea, Flood 2014): the same seed and pid give the same place. */
+static uint64_t mix(uint64_t x)
+{
+	x += 0x9e3779b97f4a7c15ULL;
+	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
+	x = (x ^ (x >> 27)) * 0x94d049bb133111ebULL;
+	return x ^ (x >> 31);
+}
+
+/* For qsort_r(): the last argument is the seed. */
+static int by_age(const void *a, const void *b, void *seed)
+{
+	const struct process *p = *(const struct process *const *)a, *q = *(const struct process *const *)b;
+
+	if (p->start != q->start)
+		return p->start < q->start ? -1 : 1;
+	return p->pid < q->pid ? -1 : p->pid > q->pid;
+}
+
+static int by_youth(const void *a, const void *b, void *seed)
+{
+	return by_age(b, a, seed);
+}
+
+static int by_chance(const void *a, const void *b, void *seed)
+{
+	const struct process *p = *(const struct process *const *)a, *q = *(const struct process *const *)b;
+	uint64_t x = mix(*(const uint64_t *)seed ^ (uint64_t)p->pid);
+	uint64_t y = mix(*(const uint64_t *)seed ^ (uint64_t)q->pid);
+
+	return x < y ? -1 : x > y;
+}
+
+static size_t how_many(const struct selection *s, size_t n)
+{
+	if (s->count)
+		return (size_t)s->count < n ? (size_t)s->count : n;
+	if (s->percent && n > 0) {
+		size_t part = n * (size_t)s->percent / 100;
+
+		return part ? part : 1;
+	}
+	return n;
+}
+
+int select_each(const struct selection *s, const struct facts *facts,
+		int (*each)(const struct process *p, void *arg), void *arg)
+{
+	static int (*const orders[])(const void *, const void *, void *) = {by_chance, by_youth, by_age};
+	_cleanup_free_ const struct process **chosen = calloc(facts->processes.n + 1, sizeof(*chosen));
+	uint64_t seed = facts->seed;
+	struct matcher m;
+	size_t n = 0;
+	int r = chosen ? matcher_init(&m, s, facts) : -ENOMEM;
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < facts->processes.n; i++) {
+		const struct process *p = &facts->processes.process[i];
+
+		if (matches(&m, p) && !left_out(&m, p))
+			chosen[n++] = p;
+	}
+	matcher_done(&m);
+	qsort_r(chosen, n, sizeof(*chosen), orders[s->order], &seed);
+	n = how_many(s, n);
+	for (size_t i = 0; i < n && r == 0; i++)
+		r = each(chosen[i], arg);
+	return r;
+}
+
+void select_describe(const struct selection *s, struct text *t)
+{
+	if (s->count)
+		text_add(t, "%lld %s process%s", (long long)s->count, select_orders[s->order],
+			 s->count == 1 ? "" : "es");
+	else if (s->percent)
+		text_add(t, "%lld %% (%s) of the processes", (long long)s->percent, select_orders[s->order]);
+	else
+		text_add(t, "all processes");
+	if (s->name[0])
+		text_add(t, " named %s", s->name);
+	if (s->pattern[0])
+		text_add(t, " matching %s", s->pattern);
+	if (s->user[0])
+		text_add(t, " of user %s", s->user);
+	for (uint32_t i = 0; i < s->pid.n; i++)
+		text_add(t, "%s%lld", i ? "," : " with pid ", (long long)s->pid.number[i]);
+}

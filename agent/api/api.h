@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The host API of api/README.md: who may ask, what is asked, what is answered. */
+#ifndef FAULTD_API_API_H
+#define FAULTD_API_API_H
+
+#include "api/http.h"
+#include "fault/faults.h"
+
+struct api {
+	struct faults *faults;
+	const struct policy *policy;
+};
+
+/* An http_handler; `arg` is a struct api that outlives the server. */
+void api_handle(struct http_request *q, void *arg);
+
+#endif

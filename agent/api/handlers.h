@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The routes' handlers. `id` is the last part of a path that ends in {id} or {name}, else "". */
+#ifndef FAULTD_API_HANDLERS_H
+#define FAULTD_API_HANDLERS_H
+
+#include <cjson/cJSON.h>
+
+#include "api/api.h"
+
+void answer_json(struct http_request *q, unsigned status, cJSON *o); /* takes `o` over */
+void answer_error(struct http_request *q, const struct error *e);
+
+/* faults.c */
+void post_fault(struct api *api, struct http_request *q, const char *id);
+void get_faults(struct api *api, struct http_request *q, const char *id);
+void get_fault(struct api *api, struct http_request *q, const char *id);
+void delete_fault(struct api *api, struct http_request *q, const char *id);
+void delete_faults(struct api *api, struct http_request *q, const char *id);
+void renew_fault(struct api *api, struct http_request *q, const char *id);
+void recover(struct api *api, struct http_request *q, const char *id);
+
+/* stream.c */
+void stream_events(struct api *api, struct http_request *q, const char *id);
+void stream_fault(struct api *api, struct http_request *q, struct fault *f);
+
+/* host.c */
+void get_actions(struct api *api, struct http_request *q, const char *id);
+void get_action(struct api *api, struct http_request *q, const char *id);
+void get_doctor(struct api *api, struct http_request *q, const char *id);
+void get_status(struct api *api, struct http_request *q, const char *id);
+
+#endif

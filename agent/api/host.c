@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What faultd and this host are: catalogue, doctor, status. */
+#include <errno.h>
+#include <unistd.h>
+
+#include "api/handlers.h"
+#include "host/features.h"
+
+void get_actions(struct api *api, struct http_request *q, const char *id)
+{
+	cJSON *o = cJSON_CreateObject();
+	cJSON *array = cJSON_AddArrayToObject(o, "actions");
+
+	for (size_t i = 0; i < n_actions; i++)
+		cJSON_AddItemToArray(array, action_print(actions[i], false));
+	answer_json(q, 200, o);
+}
+
+void get_action(struct api *api, struct http_request *q, const char *id)
+{
+	const struct alias *alias;
+	const struct action *a = action_find(id, &alias);
+	struct error e;
+
+	if (a) {
+		answer_json(q, 200, action_print(a, true));
+		return;
+	}
+	error_set(&e, ERROR_NOT_FOUND, -ENOENT, "no action %s", id);
+	answer_error(q, &e);
+}
+
+static cJSON *check_json(const char *name, enum check_status status, const char *detail)
+{
+	static const char *const names[] = {"ok", "limited", "missing"};
+	cJSON *o = cJSON_CreateObject();
+
+	cJSON_AddStringToObject(o, "name", name);
+	cJSON_AddStringToObject(o, "status", names[status]);
+	cJSON_AddStringToObject(o, "detail", detail);
+	return o;
+}
+
+void get_doctor(struct api *api, struct http_request *q, const char *id)
+{
+	bool guardian = faults_guardian_connected(api->faults);
+	cJSON *o = cJSON_CreateObject();
+	cJSON *array = cJSON_AddArrayToObject(o, "checks");
+	struct check checks[CHECKS_MAX];
+	size_t n = features_check(checks);
+
+	cJSON_AddItemToArray(array, check_json("guardian", guardian ? CHECK_OK : CHECK_MISSING,
+					       guardian ? "connected: it puts the host back if faultd dies"
+							: "not connected: no fault is accepted until it is"));
+	for (size_t i = 0; i < n; i++)
+		cJSON_AddItemToArray(array, check_json(checks[i].name, checks[i].status, checks[i].detail));
+	answer_json(q, 200, o);
+}
+
+void get_status(struct api *api, struct http_request *q, const char *id)
+{
+	cJSON *o = cJSON_CreateObject(), *g;
+
+	cJSON_AddStringToObject(o, "version", FAULTD_VERSION);
+	cJSON_AddNumberToObject(o, "pid", getpid());
+	cJSON_AddNumberToObject(o, "openFaults", (double)faults_count_open(api->faults));
+	cJSON_AddNumberToObject(o, "stuckFaults", (double)faults_count_stuck(api->faults));
+	g = cJSON_AddObjectToObject(o, "guardian");
+	cJSON_AddBoolToObject(g, "connected", faults_guardian_connected(api->faults));
+	cJSON_AddNumberToObject(g, "pid", faults_guardian_pid(api->faults));
+	cJSON_AddBoolToObject(o, "privileged", feature_net_privilege());
+	answer_json(q, 200, o);
+}

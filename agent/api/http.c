@@ -1,0 +1,510 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "api/http.h"
+
+#include <errno.h>
+#include <microhttpd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "faultd/limits.h"
+#include "util/clock.h"
+#include "util/log.h"
+
+#define CONNECTION_MEMORY (16 * 1024) /* libmicrohttpd's pool per connection: headers must fit */
+#define STREAM_BUFFER_MAX (1024 * 1024)
+#define SWEEP_MS	  1000
+
+/* A connection. */
+struct client {
+	struct client *next, **prev;
+	int fd;
+	uint64_t since_boot_ns; /* of the last complete request, or of the connection */
+	bool served;		/* a request is complete and being answered: no time limit */
+};
+
+struct http {
+	struct MHD_Daemon *mhd;
+	http_handler handler;
+	void *arg;
+	uv_poll_t poll;
+	uv_timer_t timer; /* what libmicrohttpd wants to be called for */
+	uv_timer_t sweep;
+	struct client *clients;
+	bool stopping;
+	struct exchange *exchanges;
+};
+
+/* What one request becomes inside. */
+struct exchange {
+	struct http_request request;
+	struct exchange *next, **prev;
+	struct http *http;
+	struct MHD_Connection *connection;
+	struct client *client;
+	char *body;
+	size_t length;
+	bool too_large;
+	bool handled;
+	bool suspended;
+	/* The answer */
+	unsigned status;
+	const char *error_name;
+	char *text;
+	/* Or the stream */
+	bool streams;
+	bool ended;
+	bool response_queued;
+	char *buffer;
+	size_t buffered;
+	/* Tells that the client left: a suspended connection does not look at its socket. */
+	uv_poll_t *hangup;
+	int hangup_fd;
+};
+
+static void run(struct http *h);
+
+static void on_timer(uv_timer_t *t)
+{
+	run(t->data);
+}
+
+static void on_readable(uv_poll_t *p, int status, int events)
+{
+	run(p->data);
+}
+
+/* Lets libmicrohttpd do what it can now, and asks when it wants to be called again. */
+static void run(struct http *h)
+{
+	MHD_UNSIGNED_LONG_LONG ms;
+
+	(void)MHD_run(h->mhd);
+	if (h->stopping)
+		return;
+	if (MHD_get_timeout(h->mhd, &ms) == MHD_YES)
+		(void)uv_timer_start(&h->timer, on_timer, ms, 0);
+	else
+		(void)uv_timer_stop(&h->timer);
+}
+
+/* Soon, but not from within one of libmicrohttpd's own callbacks. */
+static void kick(struct http *h)
+{
+	if (!h->stopping)
+		(void)uv_timer_start(&h->timer, on_timer, 0, 0);
+}
+
+static void resume(struct exchange *x)
+{
+	if (!x->suspended)
+		return;
+	x->suspended = false;
+	MHD_resume_connection(x->connection);
+	kick(x->http);
+}
+
+static void suspend(struct exchange *x)
+{
+	x->suspended = true;
+	MHD_suspend_connection(x->connection);
+}
+
+static void free_handle(uv_handle_t *handle)
+{
+	free(handle);
+}
+
+static void stop_hangup(struct exchange *x)
+{
+	if (!x->hangup)
+		return;
+	uv_close((uv_handle_t *)x->hangup, free_handle);
+	(void)close(x->hangup_fd);
+	x->hangup = NULL;
+}
+
+/* The client is gone: the handler hears it at once; libmicrohttpd finds out when it is resumed. */
+static void on_hangup(uv_poll_t *p, int status, int events)
+{
+	struct exchange *x = p->data;
+
+	stop_hangup(x);
+	if (x->request.gone) {
+		void (*gone)(struct http_request *) = x->request.gone;
+
+		x->request.gone = NULL;
+		gone(&x->request);
+	}
+	x->ended = true;
+	resume(x);
+}
+
+static void watch_hangup(struct exchange *x)
+{
+	x->hangup_fd = dup(x->client->fd);
+	x->hangup = x->hangup_fd < 0 ? NULL : calloc(1, sizeof(*x->hangup));
+	if (!x->hangup || uv_poll_init(x->http->poll.loop, x->hangup, x->hangup_fd) < 0) {
+		/* Without it a dead client is noticed only at the next line that cannot be sent. */
+		free(x->hangup);
+		x->hangup = NULL;
+		if (x->hangup_fd >= 0)
+			(void)close(x->hangup_fd);
+		return;
+	}
+	x->hangup->data = x;
+	(void)uv_poll_start(x->hangup, UV_DISCONNECT, on_hangup);
+}
+
+static ssize_t read_stream(void *cls, uint64_t pos, char *to, size_t max)
+{
+	struct exchange *x = cls;
+	size_t n = x->buffered < max ? x->buffered : max;
+
+	if (n > 0) {
+		memcpy(to, x->buffer, n);
+		memmove(x->buffer, x->buffer + n, x->buffered - n);
+		x->buffered -= n;
+		return (ssize_t)n;
+	}
+	if (x->ended)
+		return MHD_CONTENT_READER_END_OF_STREAM;
+	suspend(x);
+	return 0;
+}
+
+static enum MHD_Result queue(struct exchange *x, unsigned status, struct MHD_Response *response,
+			     const char *type)
+{
+	enum MHD_Result r;
+
+	if (!response)
+		return MHD_NO;
+	(void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+	if (x->error_name)
+		(void)MHD_add_response_header(response, "x-amzn-ErrorType", x->error_name);
+	r = MHD_queue_response(x->connection, status, response);
+	MHD_destroy_response(response);
+	return r;
+}
+
+static enum MHD_Result send_answer(struct exchange *x)
+{
+	static const char type[] = "application/json";
+	char *text = x->text;
+
+	x->text = NULL;
+	return queue(x, x->status,
+		     MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE), type);
+}
+
+static enum MHD_Result send_stream(struct exchange *x)
+{
+	x->response_queued = true;
+	return queue(x, MHD_HTTP_OK,
+		     MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 4096, read_stream, x, NULL),
+		     "application/x-ndjson");
+}
+
+void http_answer(struct http_request *q, unsigned status, const char *error_name, char *text)
+{
+	struct exchange *x = (struct exchange *)q;
+
+	if (x->text || x->streams) {
+		free(text);
+		return;
+	}
+	x->status = text ? status : MHD_HTTP_INTERNAL_SERVER_ERROR;
+	x->error_name = error_name;
+	x->text = text ? text : strdup("{\"code\":\"FaultFailedException\",\"message\":\"out of memory\"}");
+	resume(x);
+}
+
+void http_stream_begin(struct http_request *q)
+{
+	struct exchange *x = (struct exchange *)q;
+
+	x->streams = true;
+	resume(x);
+}
+
+bool http_stream_add(struct http_request *q, const char *line)
+{
+	struct exchange *x = (struct exchange *)q;
+	size_t n = strlen(line);
+	char *more;
+
+	if (x->ended)
+		return false;
+	more = x->buffered + n + 1 > STREAM_BUFFER_MAX ? NULL : realloc(x->buffer, x->buffered + n + 1);
+	if (!more) {
+		x->ended = true;
+		resume(x);
+		return false;
+	}
+	x->buffer = more;
+	memcpy(more + x->buffered, line, n);
+	more[x->buffered + n] = '\n';
+	x->buffered += n + 1;
+	resume(x);
+	return true;
+}
+
+void http_stream_end(struct http_request *q)
+{
+	struct exchange *x = (struct exchange *)q;
+
+	x->ended = true;
+	resume(x);
+}
+
+static struct exchange *new_exchange(struct http *h, struct MHD_Connection *c, const char *method,
+				     const char *path)
+{
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+	struct exchange *x = calloc(1, sizeof(*x));
+	struct ucred peer = {.uid = (uid_t)-1};
+	socklen_t size = sizeof(peer);
+
+	if (!x || !info || !info->socket_context) {
+		free(x);
+		return NULL;
+	}
+	x->http = h;
+	x->connection = c;
+	x->client = info->socket_context;
+	x->request.method = method;
+	x->request.path = path;
+	x->request.fd = x->client->fd;
+	(void)getsockopt(x->client->fd, SOL_SOCKET, SO_PEERCRED, &peer, &size);
+	x->request.caller = (struct caller){.uid = peer.uid, .gid = peer.gid, .pid = peer.pid};
+	x->next = h->exchanges;
+	x->prev = &h->exchanges;
+	if (x->next)
+		x->next->prev = &x->next;
+	h->exchanges = x;
+	return x;
+}
+
+static bool announces_too_much(struct MHD_Connection *c)
+{
+	const char *s = MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
+	uint64_t n;
+
+	return s && (str_to_u64(s, &n) < 0 || n > REQUEST_BODY_MAX);
+}
+
+static enum MHD_Result refuse_size(struct exchange *x)
+{
+	x->status = MHD_HTTP_CONTENT_TOO_LARGE;
+	x->error_name = "RequestTooLargeException";
+	x->text = strdup("{\"code\":\"RequestTooLargeException\",\"message\":\"body: larger than 65536 bytes\"}");
+	x->handled = true;
+	return x->text ? send_answer(x) : MHD_NO;
+}
+
+static void take_body(struct exchange *x, const char *data, size_t n)
+{
+	char *body;
+
+	if (x->too_large || x->length + n > REQUEST_BODY_MAX) {
+		x->too_large = true; /* read to its end and dropped, so that the client gets the answer */
+		return;
+	}
+	body = realloc(x->body, x->length + n);
+	if (!body) {
+		x->too_large = true;
+		return;
+	}
+	memcpy(body + x->length, data, n);
+	x->body = body;
+	x->length += n;
+}
+
+/* libmicrohttpd calls this with the headers, then with each piece of the body, then at its end, and
+ * again whenever the connection is resumed before an answer was queued. */
+static enum MHD_Result on_access(void *cls, struct MHD_Connection *c, const char *path, const char *method,
+				 const char *version, const char *data, size_t *size, void **context)
+{
+	struct exchange *x = *context;
+
+	if (!x) {
+		x = new_exchange(cls, c, method, path);
+		*context = x;
+		if (!x)
+			return MHD_NO;
+		return announces_too_much(c) ? refuse_size(x) : MHD_YES;
+	}
+	if (*size > 0) {
+		take_body(x, data, *size);
+		*size = 0;
+		return MHD_YES;
+	}
+	if (x->too_large)
+		return refuse_size(x);
+	if (!x->handled) {
+		x->handled = true;
+		x->client->served = true;
+		x->request.body = x->body ? x->body : "";
+		x->request.body_length = x->length;
+		watch_hangup(x);
+		x->http->handler(&x->request, x->http->arg);
+	}
+	if (x->text)
+		return send_answer(x);
+	if (x->streams)
+		return send_stream(x);
+	if (x->ended)
+		return MHD_NO; /* the client left while we were at it */
+	suspend(x);
+	return MHD_YES;
+}
+
+static void on_completed(void *cls, struct MHD_Connection *c, void **context,
+			 enum MHD_RequestTerminationCode code)
+{
+	struct exchange *x = *context;
+
+	if (!x)
+		return;
+	*context = NULL;
+	stop_hangup(x);
+	x->client->served = false;
+	x->client->since_boot_ns = boot_ns();
+	if (x->request.gone)
+		x->request.gone(&x->request);
+	*x->prev = x->next;
+	if (x->next)
+		x->next->prev = x->prev;
+	free(x->body);
+	free(x->text);
+	free(x->buffer);
+	free(x);
+}
+
+/* Whoever has not delivered a whole request in time is disconnected, however busily it drips. */
+static void on_sweep(uv_timer_t *t)
+{
+	struct http *h = t->data;
+	uint64_t now = boot_ns();
+
+	for (struct client *c = h->clients; c; c = c->next) {
+		if (!c->served && now - c->since_boot_ns > CONNECTION_IDLE_S * NSEC_PER_SEC)
+			(void)shutdown(c->fd, SHUT_RDWR);
+	}
+	if (!h->clients)
+		(void)uv_timer_stop(t);
+}
+
+static void client_add(struct http *h, struct MHD_Connection *c, void **socket_context)
+{
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
+	struct client *client = info ? calloc(1, sizeof(*client)) : NULL;
+
+	if (!client)
+		return; /* its request will be refused */
+	client->fd = info->connect_fd;
+	client->since_boot_ns = boot_ns();
+	client->next = h->clients;
+	client->prev = &h->clients;
+	if (client->next)
+		client->next->prev = &client->next;
+	h->clients = client;
+	*socket_context = client;
+	if (!uv_is_active((uv_handle_t *)&h->sweep) && !h->stopping)
+		(void)uv_timer_start(&h->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
+}
+
+static void on_connection(void *cls, struct MHD_Connection *c, void **socket_context,
+			  enum MHD_ConnectionNotificationCode code)
+{
+	struct client *client = *socket_context;
+
+	if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+		client_add(cls, c, socket_context);
+	} else if (client) {
+		*client->prev = client->next;
+		if (client->next)
+			client->next->prev = client->prev;
+		free(client);
+		*socket_context = NULL;
+	}
+}
+
+static void on_mhd_log(void *cls, const char *format, va_list ap)
+{
+	char line[256];
+
+	(void)vsnprintf(line, sizeof(line), format, ap);
+	line[strcspn(line, "\n")] = '\0';
+	log_debug("http: %s", line);
+}
+
+static int start_mhd(struct http *h, int listen_fd)
+{
+	h->mhd = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
+				  on_access, h, MHD_OPTION_EXTERNAL_LOGGER, on_mhd_log, NULL,
+				  MHD_OPTION_LISTEN_SOCKET, listen_fd, MHD_OPTION_CONNECTION_LIMIT,
+				  (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
+				  (unsigned)CONNECTION_IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+				  (size_t)CONNECTION_MEMORY, MHD_OPTION_NOTIFY_COMPLETED, on_completed, h,
+				  MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_END);
+	return h->mhd ? 0 : -EIO;
+}
+
+int http_start(uv_loop_t *loop, int listen_fd, http_handler handler, void *arg, struct http **ret)
+{
+	struct http *h = calloc(1, sizeof(*h));
+	const union MHD_DaemonInfo *info;
+	int r;
+
+	if (!h)
+		return -ENOMEM;
+	h->handler = handler;
+	h->arg = arg;
+	r = start_mhd(h, listen_fd);
+	if (r < 0) {
+		free(h);
+		return r;
+	}
+	info = MHD_get_daemon_info(h->mhd, MHD_DAEMON_INFO_EPOLL_FD);
+	r = info ? uv_poll_init(loop, &h->poll, info->epoll_fd) : -EIO;
+	if (r < 0) {
+		MHD_stop_daemon(h->mhd);
+		free(h);
+		return r;
+	}
+	(void)uv_timer_init(loop, &h->timer);
+	(void)uv_timer_init(loop, &h->sweep);
+	h->poll.data = h->timer.data = h->sweep.data = h;
+	(void)uv_poll_start(&h->poll, UV_READABLE, on_readable);
+	*ret = h;
+	return 0;
+}
+
+void http_stop(struct http *h)
+{
+	/* Suspended connections must be resumed first; what is buffered goes out if it fits. */
+	for (struct exchange *x = h->exchanges; x; x = x->next) {
+		x->ended = true;
+		resume(x);
+	}
+	for (int i = 0; i < 4; i++)
+		(void)MHD_run(h->mhd);
+	h->stopping = true;
+	for (struct exchange *x = h->exchanges; x; x = x->next) {
+		x->ended = true;
+		resume(x);
+	}
+	MHD_stop_daemon(h->mhd);
+	uv_close((uv_handle_t *)&h->poll, NULL);
+	uv_close((uv_handle_t *)&h->timer, NULL);
+	uv_close((uv_handle_t *)&h->sweep, NULL);
+}
+
+void http_free(struct http *h)
+{
+	free(h);
+}

@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "api/api.h"
+#include "api/auth.h"
+#include "fault/faults.h"
+#include "listen.h"
+#include "util/cleanup.h"
+#include "util/log.h"
+
+#define CONFIG_MAX	(256 * 1024)
+#define READY_POLL_MS    20
+#define GUARDIAN_WAIT_MS 2000 /* READY is not said before the guardian is there, or this long passed */
+
+struct daemon {
+	const struct daemon_options *options;
+	uv_loop_t loop;
+	struct policy policy;
+	struct faults *faults;
+	struct api api;
+	struct http *http;
+	bool own_socket;
+	uv_signal_t on_term, on_int, on_hup;
+	uv_timer_t watchdog, ready;
+	struct fault_listener listener;
+	char load_path[PATH_MAX], guardian_path[PATH_MAX];
+	uint64_t waited_ms;
+	bool stopping;
+	int status;
+};
+
+/* Reads the whole file. Returns 0 with malloc'd text, or a negative errno. */
+static int read_file(const char *path, char **ret, size_t *ret_length)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+	_cleanup_free_ char *text = malloc(CONFIG_MAX);
+	ssize_t n;
+
+	if (fd < 0)
+		return -errno;
+	n = text ? read(fd, text, CONFIG_MAX) : -1;
+	if (n < 0)
+		return text ? -errno : -ENOMEM;
+	if (n == CONFIG_MAX)
+		return -EFBIG;
+	*ret_length = (size_t)n;
+	*ret = steal_pointer(text);
+	return 0;
+}
+
+static int read_config(const struct daemon_options *o, struct policy *ret, struct error *e)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t length = 0;
+	struct error inner;
+	int r = read_file(o->config, &text, &length);
+
+	if (r == -ENOENT && !o->config_required)
+		return policy_parse(NULL, 0, ret, e);
+	if (r < 0)
+		return error_set(e, ERROR_FAILED, r, "--config: cannot read %s: %s", o->config, strerror(-r));
+	r = policy_parse(text, length, ret, &inner);
+	return r < 0 ? error_set(e, ERROR_FAILED, r, "--config: %s: %s", o->config, inner.message) : 0;
+}
+
+/* Finds a program of ours: beside this one (a build tree has each in its own folder), else installed. */
+static bool find_program(const char *folder, const char *name, char *ret)
+{
+	char self[PATH_MAX / 2];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	const char *slash;
+
+	if (n > 0) {
+		self[n] = '\0';
+		slash = strrchr(self, '/');
+		(void)snprintf(ret, PATH_MAX, "%.*s/%s", (int)(slash - self), self, name);
+		if (access(ret, X_OK) == 0)
+			return true;
+		(void)snprintf(ret, PATH_MAX, "%.*s/%s/%s", (int)(slash - self), self, folder, name);
+		if (access(ret, X_OK) == 0)
+			return true;
+	}
+	(void)snprintf(ret, PATH_MAX, FAULTD_LIBEXECDIR "/%s", name);
+	return access(ret, X_OK) == 0;
+}
+
+static void tell_supervisor(struct daemon *d)
+{
+	size_t open = faults_count_open(d->faults), stuck = faults_count_stuck(d->faults);
+
+	(void)sd_notifyf(0, "STATUS=%zu fault%s open%s%s", open, open == 1 ? "" : "s",
+			 stuck ? ", SOME NOT PUT BACK: faultctl list" : "",
+			 faults_guardian_connected(d->faults) ? "" : ", no guardian");
+}
+
+static void on_fault_event(struct fault *f, void *arg)
+{
+	tell_supervisor(arg);
+}
+
+static void on_watchdog(uv_timer_t *t)
+{
+	const struct daemon *d = t->data;
+
+	/* A loop that turns but does not end its faults is hung all the same: then no ping. */
+	if (faults_healthy(d->faults))
+		(void)sd_notify(0, "WATCHDOG=1");
+}
+
+static void say_ready(struct daemon *d)
+{
+	if (!faults_guardian_connected(d->faults))
+		log_warning("no guardian is connected yet: no fault is accepted until one is");
+	log_info("ready on %s", d->own_socket ? d->options->socket : "the socket passed by the supervisor");
+	(void)sd_notify(0, "READY=1");
+	tell_supervisor(d);
+}
+
+/* Asked every 20 ms for at most GUARDIAN_WAIT_MS, at the start only. */
+static void on_ready_timer(uv_timer_t *t)
+{
+	struct daemon *d = t->data;
+
+	d->waited_ms += READY_POLL_MS;
+	if (!faults_guardian_connected(d->faults) && d->waited_ms < GUARDIAN_WAIT_MS)
+		return;
+	say_ready(d);
+	uv_close((uv_handle_t *)t, NULL);
+}
+
+static void close_handle(uv_handle_t *h, void *arg)
+{
+	if (!uv_is_closing(h))
+		uv_close(h, NULL);
+}
+
+static void stop(struct daemon *d, const char *why)
+{
+	size_t left;
+
+	if (d->stopping)
+		return;
+	d->stopping = true;
+	(void)sd_notify(0, "STOPPING=1");
+	log_notice("stopping: %s", why);
+	faults_close(d->faults);
+	left = faults_stop_all(d->faults, "faultd is stopping");
+	if (left > 0) {
+		log_error("%zu faults could not be put back; the guardian tries again", left);
+		d->status = 3;
+	}
+	faults_unlisten(d->faults, &d->listener);
+	http_stop(d->http);
+	if (d->own_socket)
+		(void)unlink(d->options->socket);
+	faults_release(d->faults);
+	uv_close((uv_handle_t *)&d->on_term, NULL);
+	uv_close((uv_handle_t *)&d->on_int, NULL);
+	uv_close((uv_handle_t *)&d->on_hup, NULL);
+	if (!uv_is_closing((uv_handle_t *)&d->watchdog))
+		uv_close((uv_handle_t *)&d->watchdog, NULL);
+	if (!uv_is_closing((uv_handle_t *)&d->ready))
+		uv_close((uv_handle_t *)&d->ready, NULL);
+}
+
+static void on_stop_signal(uv_signal_t *s, int signum)
+{
+	stop(s->data, signum == SIGTERM ? "SIGTERM" : "SIGINT");
+}
+
+/* A broken configuration changes nothing: the old one stays. */
+static void on_reload(uv_signal_t *s, int signum)
+{
+	struct daemon *d = s->data;
+	struct policy fresh;
+	struct error e;
+
+	(void)sd_notify(0, "RELOADING=1");
+	if (read_config(d->options, &fresh, &e) < 0) {
+		log_error("not reloaded, the old configuration stays: %s", e.message);
+	} else {
+		d->policy = fresh;
+		log_info("reloaded %s", d->options->config);
+	}
+	(void)sd_notify(0, "READY=1");
+}
+
+static void start_signals(struct daemon *d)
+{
+	const struct {
+		uv_signal_t *handle;
+		int signum;
+		uv_signal_cb callback;
+	} signals[] = {{&d->on_term, SIGTERM, on_stop_signal},
+		       {&d->on_int, SIGINT, on_stop_signal},
+		       {&d->on_hup, SIGHUP, on_reload}};
+
+	(void)signal(SIGPIPE, SIG_IGN);
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
+		(void)uv_signal_init(&d->loop, signals[i].handle);
+		signals[i].handle->data = d;
+		(void)uv_signal_start(signals[i].handle, signals[i].callback, signals[i].signum);
+	}
+}
+
+static void start_timers(struct daemon *d)
+{
+	uint64_t watchdog_us = 0;
+
+	(void)uv_timer_init(&d->loop, &d->watchdog);
+	(void)uv_timer_init(&d->loop, &d->ready);
+	d->watchdog.data = d->ready.data = d;
+	if (sd_watchdog_enabled(0, &watchdog_us) > 0)
+		(void)uv_timer_start(&d->watchdog, on_watchdog, 0, watchdog_us / 2000);
+	(void)uv_timer_start(&d->ready, on_ready_timer, READY_POLL_MS, READY_POLL_MS);
+}
+
+/* Each connection takes a descriptor or two; the soft limit is often 1024. */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_cur < l.rlim_max) {
+		l.rlim_cur = l.rlim_max < 65536 ? l.rlim_max : 65536;
+		(void)setrlimit(RLIMIT_NOFILE, &l);
+	}
+}
+
+/* Faults must not starve the one who ends them. What is not permitted is done without. */
+static void raise_priority(void)
+{
+	static const char score[] = "-900";
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, score, strlen(score)) < 0)
+		log_debug("cannot lower the OOM score: %s; going on without", strerror(errno));
+	if (fd >= 0)
+		(void)close(fd);
+	if (setpriority(PRIO_PROCESS, 0, -10) < 0)
+		log_debug("cannot raise the priority: %s; going on without", strerror(errno));
+}
+
+static int make_dir(const char *path, const char *option, struct error *e)
+{
+	struct stat st;
+
+	if (mkdir(path, 0755) < 0 && errno != EEXIST)
+		return error_set(e, ERROR_FAILED, -errno, "%s: cannot make %s: %s", option, path, strerror(errno));
+	if (stat(path, &st) < 0 || !S_ISDIR(st.st_mode))
+		return error_set(e, ERROR_FAILED, -ENOTDIR, "%s: %s is not a directory", option, path);
+	return 0;
+}
+
+static int start_faults(struct daemon *d, struct error *e)
+{
+	/* Under a supervisor the guardian is a unit of its own: in our cgroup it would be killed with us. */
+	bool supervised = getenv("NOTIFY_SOCKET") != NULL;
+	struct faults_setup setup = {.loop = &d->loop,
+				     .runtime_dir = d->options->runtime_dir,
+				     .load_path = d->load_path,
+				     .guardian_path = supervised ? NULL : d->guardian_path,
+				     .policy = &d->policy};
+
+	if (!find_program("load", "faultd-load", d->load_path))
+		return error_set(e, ERROR_FAILED, -ENOENT, "faultd-load is neither beside faultd nor in %s",
+				 FAULTD_LIBEXECDIR);
+	if (!supervised && !find_program("guardian", "faultd-guardian", d->guardian_path)) {
+		log_error("faultd-guardian is neither beside faultd nor in %s: no fault will be accepted",
+			  FAULTD_LIBEXECDIR);
+		setup.guardian_path = NULL;
+	}
+	return faults_start(&setup, &d->faults, e);
+}
+
+static int start_api(struct daemon *d, struct error *e)
+{
+	gid_t gid = (gid_t)-1;
+	int fd, r;
+
+	(void)group_lookup(d->policy.group, &gid);
+	fd = listen_open(d->options->socket, gid, &d->own_socket, e);
+	if (fd < 0)
+		return fd;
+	d->api = (struct api){.faults = d->faults, .policy = &d->policy};
+	r = http_start(&d->loop, fd, api_handle, &d->api, &d->http);
+	return r < 0 ? error_set(e, ERROR_FAILED, r, "cannot start the HTTP server: %s", strerror(-r)) : 0;
+}
+
+static int start(struct daemon *d, struct error *e)
+{
+	int r = read_config(d->options, &d->policy, e);
+
+	if (r == 0)
+		r = make_dir(d->options->runtime_dir, "--runtime-dir", e);
+	if (r == 0)
+		r = make_dir(d->options->state_dir, "--state-dir", e);
+	if (r == 0)
+		r = start_faults(d, e);
+	if (r == 0)
+		r = start_api(d, e);
+	if (r < 0)
+		return r;
+	d->listener = (struct fault_listener){.event = on_fault_event, .arg = d};
+	faults_listen(d->faults, &d->listener);
+	start_signals(d);
+	start_timers(d);
+	return 0;
+}
+
+int daemon_run(const struct daemon_options *options)
+{
+	struct daemon d = {.options = options};
+	struct error e;
+
+	raise_descriptor_limit();
+	raise_priority();
+	if (uv_loop_init(&d.loop) < 0) {
+		log_error("cannot make an event loop");
+		return 1;
+	}
+	if (start(&d, &e) < 0) {
+		log_error("%s", e.message);
+		return 1;
+	}
+	(void)uv_run(&d.loop, UV_RUN_DEFAULT);
+	uv_walk(&d.loop, close_handle, NULL);
+	(void)uv_run(&d.loop, UV_RUN_DEFAULT);
+	(void)uv_loop_close(&d.loop);
+	http_free(d.http);
+	faults_free(d.faults);
+	return d.status;
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One timerfd on CLOCK_BOOTTIME for everything that falls due, for libuv's timers stand still while
+ * the machine sleeps. What has fallen due is found by looking at the faults themselves, against their
+ * absolute times, so an alarm too many or too early is harmless. */
+#include <errno.h>
+#include <stdio.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "fault/internal.h"
+#include "util/clock.h"
+
+static void earlier(uint64_t *at, uint64_t candidate)
+{
+	if (candidate && (*at == 0 || candidate < *at))
+		*at = candidate;
+}
+
+/* When this fault next needs attention; 0: not by itself. */
+static uint64_t next_due(const struct fault *f)
+{
+	uint64_t at = 0;
+
+	if (f->state == FAULT_JOURNALED || f->state == FAULT_STUCK)
+		return f->wait_boot_ns;
+	if (f->state != FAULT_ACTIVE)
+		return 0;
+	earlier(&at, f->deadline_boot_ns);
+	earlier(&at, f->lease_boot_ns);
+	earlier(&at, f->interval_boot_ns);
+	return at;
+}
+
+void alarm_set(struct faults *all)
+{
+	struct itimerspec when = {0};
+	uint64_t at = 0;
+
+	for (const struct fault *f = all->first; f; f = f->next)
+		earlier(&at, next_due(f));
+	when.it_value.tv_sec = (time_t)(at / NSEC_PER_SEC);
+	when.it_value.tv_nsec = (long)(at % NSEC_PER_SEC);
+	/* A time that is past fires at once; zero disarms. Cannot fail with these arguments. */
+	(void)timerfd_settime(all->alarm_fd, TFD_TIMER_ABSTIME, &when, NULL);
+}
+
+static bool is_due(uint64_t at, uint64_t now)
+{
+	return at && at <= now;
+}
+
+static void attend_active(struct fault *f, uint64_t now)
+{
+	if (is_due(f->deadline_boot_ns, now))
+		fault_end(f, f->action->duration == DURATION_OPTIONAL && f->duration_ms == 0 ? "completed"
+											       : "deadline");
+	else if (is_due(f->lease_boot_ns, now))
+		fault_end(f, "lease expired");
+	else if (is_due(f->interval_boot_ns, now))
+		fault_look_again(f);
+}
+
+static void attend(struct fault *f, uint64_t now)
+{
+	struct error e;
+
+	if (f->state == FAULT_ACTIVE) {
+		attend_active(f, now);
+	} else if (f->state == FAULT_JOURNALED && is_due(f->wait_boot_ns, now)) {
+		error_set(&e, ERROR_UNAVAILABLE, -ETIMEDOUT, "the guardian did not answer within %d ms",
+			  GUARDIAN_ACK_MS);
+		fault_fail(f, &e);
+	} else if (f->state == FAULT_STUCK && is_due(f->wait_boot_ns, now)) {
+		fault_undo(f);
+	}
+}
+
+static void on_alarm(uv_poll_t *poll, int status, int events)
+{
+	struct faults *all = poll->data;
+	uint64_t now = boot_ns(), ticks;
+
+	if (read(all->alarm_fd, &ticks, sizeof(ticks)) < 0)
+		return;
+	for (struct fault *f = all->first, *next; f; f = next) {
+		next = f->next;
+		attend(f, now);
+	}
+	alarm_set(all);
+}
+
+int alarm_start(struct faults *all)
+{
+	int r;
+
+	all->alarm_fd = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (all->alarm_fd < 0)
+		return -errno;
+	r = uv_poll_init(all->loop, &all->alarm, all->alarm_fd);
+	if (r < 0)
+		return r;
+	all->alarm.data = all;
+	return uv_poll_start(&all->alarm, UV_READABLE, on_alarm);
+}

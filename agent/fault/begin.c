@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From a request to a fault that is on record: find the action, read the parameters, ask the policy, look
+ * at the host, plan, journal, and tell the guardian. Up to the journal nothing is changed anywhere. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "fault/internal.h"
+#include "util/clock.h"
+
+static void make_id(char *ret)
+{
+	static const char digits[] = "0123456789abcdefghjkmnpqrstvwxyz"; /* Crockford: nothing looks alike */
+	uint8_t random[12] = {0};
+
+	if (getrandom(random, sizeof(random), 0) < 0)
+		memcpy(random, &(uint64_t){boot_ns()}, sizeof(uint64_t));
+	(void)strcpy(ret, "f-");
+	for (size_t i = 0; i < sizeof(random); i++)
+		ret[2 + i] = digits[random[i] % 32];
+	ret[2 + sizeof(random)] = '\0';
+}
+
+static struct fault *new_fault(struct faults *all, const struct request *q, const struct caller *c,
+			       const struct action *action)
+{
+	struct fault *f = calloc(1, sizeof(*f));
+
+	if (!f)
+		return NULL;
+	f->owner = all;
+	f->action = action;
+	f->caller = *c;
+	f->attached = q->attach;
+	f->duration_ms = q->duration_ms;
+	f->lease_ms = q->lease_ms;
+	f->journal.fd = -1;
+	f->requested_boot_ns = boot_ns();
+	(void)clock_gettime(CLOCK_REALTIME, &f->created_at);
+	(void)str_copy(f->client_token, sizeof(f->client_token), q->client_token);
+	f->params = calloc(1, action->params_size);
+	f->canonical = strdup(q->canonical);
+	if (f->params && f->canonical)
+		return f;
+	fault_free(f);
+	return NULL;
+}
+
+static int find_action(const struct request *q, const struct action **ret, const struct alias **ret_alias,
+		       struct error *e)
+{
+	char known[160];
+	struct text t = TEXT(known);
+
+	*ret = action_find(q->action, ret_alias);
+	if (*ret)
+		return 0;
+	for (size_t i = 0; i < n_actions; i++)
+		text_add(&t, "%s%s", i ? ", " : "", actions[i]->name);
+	return error_field(e, "action", q->action, known, "no action %s", q->action);
+}
+
+/* An alias may carry the duration in a parameter; both ways at once must not differ. */
+static int settle_duration(struct fault *f, uint64_t from_alias_ms, struct error *e)
+{
+	bool interval = f->action->interval_ms && f->action->interval_ms(f->params) > 0;
+
+	if (from_alias_ms && f->duration_ms && from_alias_ms != f->duration_ms)
+		return error_field(e, "duration", "", "one of them, or both the same",
+				   "differs from the duration in the parameters");
+	if (from_alias_ms)
+		f->duration_ms = from_alias_ms;
+	if (f->duration_ms == 0 && (f->action->duration == DURATION_REQUIRED || interval || f->lease_ms))
+		return error_field(e, "duration", "", "a number with its unit, such as 30s, 5m or PT5M",
+				   "required%s and not given", interval ? " with interval" : "");
+	return 0;
+}
+
+static int ask_policy(const struct faults *all, const struct fault *f, const struct request *q, struct error *e)
+{
+	const struct policy_question question = {
+		.duration_ms = f->duration_ms,
+		.open_faults = faults_count_open(all),
+		.irreversible = action_is_irreversible(f->action),
+		.confirmed = q->confirm,
+		.dry_run = q->dry_run,
+		.action = f->action->name,
+	};
+
+	return policy_check_fault(all->policy, &question, e);
+}
+
+static int make_plan(struct faults *all, struct fault *f, struct error *e)
+{
+	struct facts facts = {.policy = all->policy,
+			      .caller_pid = f->caller.pid,
+			      .own_pids = {getpid(), guardian_link_pid(all->guardian)},
+			      .seed = boot_ns()};
+	int r;
+
+	if (getrandom(&facts.seed, sizeof(facts.seed), 0) < 0)
+		facts.seed = boot_ns();
+	r = f->action->look(f->params, &facts, e);
+	if (r == 0)
+		r = f->action->plan(f->params, &facts, &f->plan, e);
+	facts_done(&facts);
+	return r;
+}
+
+static int write_journal(struct faults *all, struct fault *f)
+{
+	struct journal_header h = {.deadline = f->deadline_boot_ns,
+				   .pid = (uint64_t)getpid(),
+				   .start = all->self_start,
+				   .number = ++all->next_number};
+	int r;
+
+	(void)str_copy(h.id, sizeof(h.id), f->id);
+	(void)str_copy(h.action, sizeof(h.action), f->action->name);
+	(void)str_copy(h.boot, sizeof(h.boot), all->boot_id);
+	r = journal_file_create(&f->journal, all->dirfd, &h);
+	if (r == 0)
+		r = journal_file_reserve(&f->journal, f->plan.n);
+	for (size_t i = 0; i < f->plan.n && r == 0; i++)
+		r = journal_file_step(&f->journal, i, &f->plan.steps[i]);
+	if (r == 0)
+		r = journal_file_sync(&f->journal);
+	if (r < 0)
+		journal_file_finish(&f->journal);
+	return r;
+}
+
+static int no_guardian(struct error *e)
+{
+	return error_set(e, ERROR_UNAVAILABLE, -ENOTCONN,
+			 "no guardian is connected: without it nothing would put the host back if faultd died");
+}
+
+/* Puts it on record and asks the guardian to read it; fault_apply() follows its answer. */
+static int begin(struct faults *all, struct fault *f, struct error *e)
+{
+	uint64_t held_ms = f->duration_ms ? f->duration_ms : RESULT_WAIT_MS;
+	int r;
+
+	make_id(f->id);
+	f->deadline_boot_ns = boot_ns() + held_ms * NSEC_PER_MSEC;
+	f->lease_boot_ns = f->lease_ms ? boot_ns() + f->lease_ms * NSEC_PER_MSEC : 0;
+	r = write_journal(all, f);
+	if (r < 0)
+		return error_set(e, ERROR_FAILED, r, "cannot write the journal: %s; nothing was changed", strerror(-r));
+	f->arm_number = guardian_link_arm(all->guardian);
+	if (f->arm_number == 0) {
+		journal_file_finish(&f->journal);
+		faults_after_end(f);
+		return no_guardian(e);
+	}
+	f->wait_boot_ns = boot_ns() + GUARDIAN_ACK_MS * NSEC_PER_MSEC;
+	faults_trim(all);
+	f->next = all->first;
+	all->first = f;
+	fault_set_state(f, FAULT_JOURNALED, "");
+	alarm_set(all);
+	return 0;
+}
+
+static struct fault *find_token(struct faults *all, const char *token)
+{
+	for (struct fault *f = token[0] ? all->first : NULL; f; f = f->next) {
+		if (str_eq(f->client_token, token))
+			return f;
+	}
+	return NULL;
+}
+
+static int check_and_plan(struct faults *all, const struct request *q, const struct caller *c,
+			  struct fault **ret, struct error *e)
+{
+	const struct action *action;
+	const struct alias *alias;
+	uint64_t alias_ms = 0;
+	struct fault *f;
+	int r = find_action(q, &action, &alias, e);
+
+	if (r < 0)
+		return r;
+	f = new_fault(all, q, c, action);
+	if (!f)
+		return error_set(e, ERROR_FAILED, -ENOMEM, "out of memory");
+	r = action_parse(action, alias, q->parameters, f->params, &alias_ms, e);
+	if (r == 0)
+		r = settle_duration(f, alias_ms, e);
+	if (r == 0)
+		r = ask_policy(all, f, q, e);
+	if (r == 0)
+		r = make_plan(all, f, e);
+	if (r < 0) {
+		fault_free(f);
+		return r;
+	}
+	*ret = f;
+	return 0;
+}
+
+int faults_request(struct faults *all, const struct request *q, const struct caller *c, struct fault **ret,
+		   struct error *e)
+{
+	struct fault *f = q->dry_run ? NULL : find_token(all, q->client_token);
+	int r;
+
+	if (f && !str_eq(f->canonical, q->canonical))
+		return error_field(e, "clientToken", q->client_token, "a new token",
+				   "already used for another request (fault %s)", f->id);
+	if (f) {
+		*ret = f;
+		return 1;
+	}
+	if (!q->dry_run && all->closing)
+		return error_set(e, ERROR_UNAVAILABLE, -ESHUTDOWN, "faultd is stopping");
+	r = check_and_plan(all, q, c, &f, e);
+	if (r < 0)
+		return r;
+	*ret = f;
+	if (q->dry_run)
+		return 2;
+	r = guardian_link_connected(all->guardian) ? begin(all, f, e) : no_guardian(e);
+	if (r < 0)
+		fault_free(f);
+	return r;
+}

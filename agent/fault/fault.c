@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fault/fault.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "fault/internal.h"
+#include "steps/classifier.h"
+#include "util/clock.h"
+
+#define SAMPLE_MIN_NS (900 * NSEC_PER_MSEC)
+
+const char *fault_state_name(enum fault_state state)
+{
+	static const char *const names[_FAULT_STATE_MAX] = {"planned", "journaled", "applying", "active",
+							    "undoing", "stuck",	    "done",	"failed"};
+	return names[state];
+}
+
+bool fault_is_open(const struct fault *f)
+{
+	return f->state != FAULT_PLANNED && f->state != FAULT_DONE && f->state != FAULT_FAILED;
+}
+
+uint64_t fault_remaining_ms(const struct fault *f)
+{
+	uint64_t now = boot_ns();
+
+	if (!fault_is_open(f) || f->deadline_boot_ns <= now)
+		return 0;
+	return (f->deadline_boot_ns - now) / NSEC_PER_MSEC;
+}
+
+void fault_note(struct fault *f, const char *text)
+{
+	if (f->n_notes < NOTES_MAX)
+		(void)str_copy(f->notes[f->n_notes++], TEXT_MAX, text);
+}
+
+void fault_free(struct fault *f)
+{
+	if (!f)
+		return;
+	plan_done(&f->plan);
+	free(f->params);
+	free(f->canonical);
+	free(f);
+}
+
+/* Processor time of a process; 0 when it is gone. */
+static uint64_t cpu_time_of(pid_t pid)
+{
+	struct timespec ts;
+	clockid_t clock;
+
+	if (clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &ts) < 0)
+		return 0;
+	return timespec_ns(&ts);
+}
+
+/* What our workers used, and the whole host, since the last sample at least a second ago. */
+static void sample_load(struct fault *f, unsigned n)
+{
+	uint64_t now = boot_ns(), cpu = 0, busy = 0, total = 0;
+
+	if (f->sample_boot_ns && now - f->sample_boot_ns < SAMPLE_MIN_NS)
+		return;
+	for (size_t i = 0; i < f->plan.n; i++) {
+		if (f->plan.steps[i].kind == STEP_CHILD && f->plan.steps[i].child.pid)
+			cpu += cpu_time_of((pid_t)f->plan.steps[i].child.pid);
+	}
+	(void)cpu_times_read(&busy, &total);
+	if (f->sample_boot_ns && cpu >= f->sample_cpu_ns)
+		f->load = 100.0 * (double)(cpu - f->sample_cpu_ns) / (double)(now - f->sample_boot_ns) / n;
+	if (f->sample_boot_ns && total > f->sample_total)
+		f->host_load = 100.0 * (double)(busy - f->sample_busy) / (double)(total - f->sample_total);
+	f->sample_boot_ns = now;
+	f->sample_cpu_ns = cpu;
+	f->sample_busy = busy;
+	f->sample_total = total;
+}
+
+struct counted {
+	unsigned children, stopped, signalled, exited;
+	struct classify_counters packets;
+	bool has_packets;
+};
+
+static void count_step(const struct fault *f, const struct step *s, struct counted *c)
+{
+	struct classify_counters one;
+
+	if (s->kind == STEP_CHILD && s->child.pid)
+		c->children++;
+	if (s->kind == STEP_SIGNAL && s->state == STEP_APPLIED && !s->process.was_stopped && !s->process.gone)
+		c->stopped++;
+	if (s->kind == STEP_KILL && s->state == STEP_APPLIED && !s->process.gone)
+		c->signalled++;
+	if (s->kind == STEP_KILL && s->process.exited_after_ms)
+		c->exited++;
+	if (s->kind == STEP_RULE) {
+		c->has_packets = true;
+		if (classifier_rule_count(f->owner->env.classifiers, &s->rule, &one)) {
+			c->packets.matched += one.matched;
+			c->packets.dropped += one.dropped;
+		} else {
+			/* Cleared: what the rule had counted was kept in it when it went. */
+			c->packets.matched += s->rule.counted.matched;
+			c->packets.dropped += s->rule.counted.dropped;
+		}
+	}
+}
+
+size_t fault_figures(struct fault *f, struct figure *ret)
+{
+	struct counted c = {0};
+	size_t n = 0;
+
+	for (size_t i = 0; f->owner && i < f->plan.n; i++)
+		count_step(f, &f->plan.steps[i], &c);
+	if (c.children)
+		sample_load(f, c.children);
+	if (f->action->hold == HOLD_CHILD && f->applied_ns) {
+		ret[n++] = (struct figure){"load", f->load, "%", "load of each worker"};
+		ret[n++] = (struct figure){"hostLoad", f->host_load, "%", "load of the host"};
+	}
+	if (c.has_packets) {
+		ret[n++] = (struct figure){"matched", (double)c.packets.matched, "packets", "matched"};
+		ret[n++] = (struct figure){"dropped", (double)c.packets.dropped, "packets", "dropped"};
+	}
+	if (f->action->hold == HOLD_JOURNAL)
+		ret[n++] = (struct figure){"paused", c.stopped, "processes", "paused"};
+	if (f->action->hold == HOLD_NONE) {
+		ret[n++] = (struct figure){"signalled", c.signalled, "processes", "signalled"};
+		ret[n++] = (struct figure){"exited", c.exited, "processes", "exited"};
+	}
+	return n;
+}

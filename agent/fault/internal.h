@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of fault/ share among themselves. */
+#ifndef FAULTD_FAULT_INTERNAL_H
+#define FAULTD_FAULT_INTERNAL_H
+
+#include "fault/faults.h"
+#include "fault/guardian_link.h"
+#include "steps/step_run.h"
+
+#define RESULT_WAIT_MS 5000 /* how long an action without a duration waits for its results */
+
+struct faults {
+	uv_loop_t *loop;
+	const struct policy *policy;
+	struct step_env env; /* the deadline is set for each use */
+	int dirfd;
+	int lock_fd;
+	char boot_id[40];
+	uint64_t self_start;
+	uint64_t next_number;
+	struct guardian_link *guardian;
+	int alarm_fd;
+	uv_poll_t alarm;
+	struct fault *first;
+	struct fault_listener *listeners;
+	bool closing;
+};
+
+/* A process whose end somebody waits for: a worker of ours, or the victim of a signal. */
+struct watch {
+	uv_poll_t poll;
+	struct watch *next;
+	struct fault *fault;
+	size_t step;
+	int pidfd;
+};
+
+/* life.c */
+void fault_set_state(struct fault *f, enum fault_state state, const char *what);
+void fault_apply(struct fault *f);
+void fault_undo(struct fault *f);
+void fault_look_again(struct fault *f);
+void fault_fail(struct fault *f, const struct error *e);
+
+/* alarm.c: one timer for all */
+int alarm_start(struct faults *all);
+void alarm_set(struct faults *all); /* after anything that changes when something is due */
+
+/* watch.c */
+void watch_step(struct fault *f, size_t step);
+void watch_stop(struct fault *f);
+
+/* faults.c */
+void faults_after_end(struct fault *f); /* one is over: with the last, the guardian may idle */
+void faults_trim(struct faults *all);   /* forgets the oldest of too many finished ones */
+
+#endif

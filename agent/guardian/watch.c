@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The watching side of the rollback promise. After lock_down() in main.c nothing here allocates or
+ * touches a file but the journals, and no call waits without a bound while there is something to undo. */
+#include "guardian/watch.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "faultd/guardian.h"
+#include "faultd/limits.h"
+#include "steps/replay.h"
+#include "util/cleanup.h"
+#include "util/clock.h"
+#include "util/log.h"
+#include "util/proc.h"
+
+#define RECONNECT_MS	250
+#define FENCE_WAIT_MS	1000
+#define UNDO_TRIES	5
+#define UNDO_PAUSE_MS	200
+
+struct watched {
+	int socket;
+	int pidfd;
+	pid_t pid;
+	int dirfd;
+	bool armed;		     /* faults are open: beats are due */
+	uint64_t last_beat_boot_ns;
+	uint64_t deadline_boot_ns;   /* the earliest of the open faults; 0: none */
+};
+
+static void pause_ms(unsigned ms)
+{
+	const struct timespec t = {ms / 1000, (long)(ms % 1000) * (long)NSEC_PER_MSEC};
+
+	(void)nanosleep(&t, NULL);
+}
+
+int undo_all(int dirfd, int wait_ms, bool force)
+{
+	_cleanup_close_ int lock = journal_lock(dirfd, wait_ms);
+	struct replay_result result = {0};
+	unsigned bad = 0;
+	int r;
+
+	if (lock == -EWOULDBLOCK && force)
+		log_warning("the lock is held by a process that was killed and has not gone yet: undoing all the same");
+	else if (lock < 0)
+		return lock;
+	for (int i = 0; i < UNDO_TRIES; i++) {
+		r = replay_all(dirfd, &result);
+		if (r < 0)
+			return r;
+		bad += result.bad;
+		if (result.failed == 0)
+			return bad ? 1 : 0;
+		pause_ms(UNDO_PAUSE_MS);
+	}
+	log_error("%u steps could not be undone; their journals are kept, run faultd-guardian --all again",
+		  result.failed);
+	return 1;
+}
+
+/* The peer of a listening socket is who called listen(): faultd, or systemd when it passed the socket.
+ * faultd binds this one itself. Returns 0 or a negative errno. */
+static int identify(struct watched *w)
+{
+	struct ucred peer;
+	socklen_t size = sizeof(peer);
+
+	if (getsockopt(w->socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
+		return -errno;
+	if (peer.uid != 0 && peer.uid != geteuid())
+		return -EPERM;
+	w->pid = peer.pid;
+	w->pidfd = (int)syscall(SYS_pidfd_open, peer.pid, 0);
+	return w->pidfd < 0 ? -errno : 0;
+}
+
+static int send_message(const struct watched *w, uint32_t type, uint32_t number)
+{
+	const struct guardian_message m = {type, number};
+
+	return send(w->socket, &m, sizeof(m), MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
+}
+
+static void disconnect(struct watched *w)
+{
+	if (w->socket >= 0)
+		(void)close(w->socket);
+	if (w->pidfd >= 0)
+		(void)close(w->pidfd);
+	w->socket = w->pidfd = -1;
+}
+
+static int try_connect(const char *runtime_dir, struct watched *w)
+{
+	struct sockaddr_un to = {.sun_family = AF_UNIX};
+	int r;
+
+	*w = (struct watched){.socket = -1, .pidfd = -1, .dirfd = w->dirfd};
+	if ((size_t)snprintf(to.sun_path, sizeof(to.sun_path), "%s/" GUARDIAN_SOCKET, runtime_dir) >=
+	    sizeof(to.sun_path))
+		return -ENAMETOOLONG;
+	w->socket = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (w->socket < 0)
+		return -errno;
+	r = connect(w->socket, (const struct sockaddr *)&to, sizeof(to)) < 0 ? -errno : identify(w);
+	if (r == 0)
+		r = send_message(w, GUARDIAN_HELLO, (uint32_t)getpid());
+	if (r < 0)
+		disconnect(w);
+	return r;
+}
+
+/* Milliseconds until something is overdue; -1: nothing can be. */
+static int patience_ms(const struct watched *w)
+{
+	uint64_t now = boot_ns(), due;
+
+	if (!w->armed)
+		return -1;
+	due = w->last_beat_boot_ns + HEARTBEAT_LOST_MS * NSEC_PER_MSEC;
+	if (w->deadline_boot_ns && w->deadline_boot_ns + OVERDUE_MS * NSEC_PER_MSEC < due)
+		due = w->deadline_boot_ns + OVERDUE_MS * NSEC_PER_MSEC;
+	return due <= now ? 0 : (int)((due - now) / NSEC_PER_MSEC) + 1;
+}
+
+/* NULL: all is well. */
+static const char *overdue(const struct watched *w)
+{
+	if (patience_ms(w) != 0)
+		return NULL;
+	return boot_ns() >= w->last_beat_boot_ns + HEARTBEAT_LOST_MS * NSEC_PER_MSEC
+		       ? "its heartbeat is missing"
+		       : "a fault is past its deadline";
+}
+
+/* Returns NULL to go on, or why faultd is lost; "" when it said good-bye. */
+static const char *take_message(struct watched *w)
+{
+	struct guardian_message m;
+	ssize_t n = recv(w->socket, &m, sizeof(m), MSG_DONTWAIT);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return NULL;
+	if (n <= 0)
+		return "its connection ended";
+	if (n != sizeof(m))
+		return NULL;
+	w->last_beat_boot_ns = boot_ns();
+	switch (m.type) {
+	case GUARDIAN_ARM:
+		w->armed = true;
+		w->deadline_boot_ns = replay_earliest_deadline(w->dirfd);
+		(void)send_message(w, GUARDIAN_ACK, m.number);
+		return NULL;
+	case GUARDIAN_BEAT:
+		/* A fault that ended may have been the earliest: read again only when it would matter. */
+		if (w->deadline_boot_ns && boot_ns() >= w->deadline_boot_ns)
+			w->deadline_boot_ns = replay_earliest_deadline(w->dirfd);
+		return NULL;
+	case GUARDIAN_IDLE:
+		w->armed = false;
+		w->deadline_boot_ns = 0;
+		return NULL;
+	case GUARDIAN_BYE:
+		return "";
+	default:
+		return NULL;
+	}
+}
+
+static const char *watch_connected(struct watched *w)
+{
+	for (;;) {
+		struct pollfd p[2] = {{.fd = w->socket, .events = POLLIN}, {.fd = w->pidfd, .events = POLLIN}};
+		const char *lost;
+
+		if (poll(p, 2, patience_ms(w)) < 0 && errno != EINTR)
+			return "poll failed";
+		/* Messages first: a good-bye is read before the end that follows it. */
+		if (p[0].revents) {
+			lost = take_message(w);
+			if (lost)
+				return lost;
+		} else if (p[1].revents) {
+			return "it is dead";
+		} else if (overdue(w)) {
+			/* The last look: it may have ended its last fault and be about to say so. */
+			if (w->deadline_boot_ns)
+				w->deadline_boot_ns = replay_earliest_deadline(w->dirfd);
+			lost = overdue(w);
+			if (lost)
+				return lost;
+		}
+	}
+}
+
+/* Fence, then undo: two parties never change the same thing. A killed process that has not gone yet
+ * (uninterruptible sleep) runs no more code of its own, so after a while that is not waited for. */
+static int fence_and_undo(struct watched *w, const char *why)
+{
+	int r;
+
+	(void)proc_signal(w->pidfd, SIGKILL);
+	r = proc_wait_exit(w->pidfd, FENCE_WAIT_MS);
+	log_notice("faultd (pid %d) is lost: %s; %s, undoing", (int)w->pid, why,
+		   r == 1 ? "it is dead" : "it was killed");
+	r = undo_all(w->dirfd, FENCE_WAIT_MS, true);
+	if (r < 0)
+		log_error("cannot read the journals: %s", strerror(-r));
+	return r != 0;
+}
+
+int watch(const char *runtime_dir, bool once)
+{
+	struct watched w = {.socket = -1, .pidfd = -1, .dirfd = -1};
+	const char *lost;
+	int r;
+
+	for (;;) {
+		if (w.dirfd < 0)
+			w.dirfd = journal_dir_open(runtime_dir, false);
+		r = w.dirfd < 0 ? w.dirfd : try_connect(runtime_dir, &w);
+		if (r < 0 && once)
+			return r;
+		if (r < 0) {
+			pause_ms(RECONNECT_MS);
+			continue;
+		}
+		lost = watch_connected(&w);
+		r = lost[0] ? fence_and_undo(&w, lost) : 0;
+		disconnect(&w);
+		if (once)
+			return r;
+		/* The next faultd may have made the directory anew. */
+		(void)close(steal_fd(&w.dirfd));
+	}
+}

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "host/features.h"
+
+#include <errno.h>
+#include <linux/bpf.h>
+#include <linux/capability.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "host/cpus.h"
+
+/* enum bpf_attach_type since Linux 6.6; older headers do not name it. */
+#define ATTACH_TCX_EGRESS 47
+#define LOOPBACK_IFINDEX  1
+
+bool feature_tcx(void)
+{
+	union bpf_attr attr = {0};
+
+	/* A question, not a change: kernels without TCX refuse the attach type with EINVAL. */
+	attr.query.target_fd = LOOPBACK_IFINDEX; /* target_ifindex in the same place */
+	attr.query.attach_type = ATTACH_TCX_EGRESS;
+	return syscall(SYS_bpf, BPF_PROG_QUERY, &attr, sizeof(attr)) == 0 || errno == ENOENT;
+}
+
+bool feature_capability(int capability)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[2] = {0};
+
+	if (syscall(SYS_capget, &header, data) < 0)
+		return false;
+	return data[capability / 32].effective & 1u << capability % 32;
+}
+
+bool feature_net_privilege(void)
+{
+	return feature_capability(CAP_NET_ADMIN) &&
+	       (feature_capability(CAP_BPF) || feature_capability(CAP_SYS_ADMIN));
+}
+
+static struct check check_of(const char *name, bool good, enum check_status otherwise, const char *yes,
+			     const char *no)
+{
+	struct check c = {.name = name, .status = good ? CHECK_OK : otherwise};
+
+	(void)snprintf(c.detail, sizeof(c.detail), "%s", good ? yes : no);
+	return c;
+}
+
+static struct check check_kernel(void)
+{
+	struct check c = {.name = "kernel", .status = CHECK_OK};
+	struct utsname u;
+	int major = 0, minor = 0;
+
+	if (uname(&u) < 0 || sscanf(u.release, "%d.%d", &major, &minor) != 2)
+		return check_of("kernel", false, CHECK_MISSING, "", "its version cannot be read");
+	if (major < 5 || (major == 5 && minor < 10))
+		c.status = CHECK_MISSING;
+	(void)snprintf(c.detail, sizeof(c.detail), "Linux %d.%d on %.32s; 5.10 or later is needed", major,
+		       minor, u.machine);
+	return c;
+}
+
+static struct check check_cpus(void)
+{
+	struct check c = {.name = "cpus", .status = CHECK_OK};
+	struct cpu_list cpus = {0};
+
+	if (cpu_list_read(&cpus) < 0)
+		c.status = CHECK_MISSING;
+	(void)snprintf(c.detail, sizeof(c.detail), "%u CPUs to put load on", cpus.n);
+	return c;
+}
+
+size_t features_check(struct check *ret)
+{
+	size_t n = 0;
+	bool net = feature_net_privilege();
+
+	ret[n++] = check_kernel();
+	ret[n++] = check_cpus();
+	ret[n++] = check_of("processes", feature_capability(CAP_KILL), CHECK_LIMITED,
+			    "processes of every user can be signalled",
+			    "without CAP_KILL only processes of faultd's own user can be signalled");
+	ret[n++] = check_of("classifier", net, CHECK_MISSING, "packet classifiers can be loaded and attached",
+			    "CAP_NET_ADMIN and CAP_BPF are missing: no network faults");
+	ret[n++] = check_of("tcx", feature_tcx(), CHECK_LIMITED,
+			    "network faults are held by the kernel: gone when faultd is",
+			    "no TCX (Linux 6.6, needs CAP_BPF to ask): network faults use clsact filters and the journal");
+	ret[n++] = check_of("memory-lock", feature_capability(CAP_IPC_LOCK), CHECK_LIMITED,
+			    "the guardian can lock its memory",
+			    "without CAP_IPC_LOCK the guardian may be paged out when memory is short");
+	ret[n++] = check_of("oom-score", feature_capability(CAP_SYS_RESOURCE), CHECK_LIMITED,
+			    "faultd and its guardian can ask the OOM killer for others first",
+			    "without CAP_SYS_RESOURCE faultd cannot lower its OOM score below what it started with");
+	return n;
+}

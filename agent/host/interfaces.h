@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Network interfaces of the namespace faultd runs in. */
+#ifndef FAULTD_HOST_INTERFACES_H
+#define FAULTD_HOST_INTERFACES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "util/str.h"
+
+struct interface {
+	char name[16];
+	uint32_t index;
+	uint32_t type; /* ARPHRD_*, if_arp.h */
+	bool up;
+};
+
+/* Returns 0, -ENODEV when there is none of that name, or another errno. */
+int interface_find(const char *name, struct interface *ret);
+
+/* The one that carries the default route with the lowest metric, IPv4 first.
+ * Returns 0, -ENOENT when there is no default route, or another errno. */
+int interface_default(struct interface *ret);
+
+/* Calls `each` for every interface; what it returns other than 0 ends it. */
+int interface_each(int (*each)(const struct interface *i, void *arg), void *arg);
+
+/* The names of all, separated by commas, for an error that says what is allowed. */
+void interface_names(struct text *t);
+
+/* Bytes of link header in front of the network header: 14 or 0. -EOPNOTSUPP: the classifier does
+ * not know this type of link. */
+int interface_l2_length(const struct interface *i);
+
+/* Does this interface have a clsact qdisc? Returns 1, 0 or a negative errno. */
+int interface_has_clsact(uint32_t ifindex);
+
+#endif

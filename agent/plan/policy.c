@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "plan/policy.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "util/duration.h"
+
+#define COMM_LENGTH 15
+
+/* What keeps a host reachable and in order; `protectedProcesses` adds to these. */
+static const char *const always_protected[] = {
+	"systemd",        "init",          "systemd-journald", "systemd-logind", "systemd-udevd",
+	"systemd-network", "dbus-daemon",  "dbus-broker",      "NetworkManager", "sshd",
+	"sshd-session",   "amazon-ssm-agent", "ssm-agent-worker", "ssm-session-worker", "kubelet",
+	"containerd",     "containerd-shim", "dockerd",        "crio",           "conmon",
+	"amazon-ecs-agent", "faultd",      "faultd-guardian",  "faultctl",       "faultd-load",
+};
+
+static const char *const irreversible_values[] = {"confirm", "allow", "deny", NULL};
+static const char *const hook_values[] = {"auto", "tcx", "clsact", NULL};
+
+const struct row policy_rows[] = {
+	{.name = "maxDuration", .type = ROW_DURATION, FIELD(struct policy, max_duration_ms), .def = "12h",
+	 .min = 1000, .max = DURATION_MAX_S * 1000.0, .text = "longest fault that is accepted"},
+	{.name = "maxFaults", .type = ROW_INTEGER, FIELD(struct policy, max_faults), .def = "32",
+	 .min = 1, .max = 256, .text = "faults open at the same time"},
+	{.name = "irreversible", .type = ROW_ENUM, FIELD(struct policy, irreversible), .def = "confirm",
+	 .values = irreversible_values, .text = "actions that cannot be undone: ask for consent, allow, deny"},
+	{.name = "protectedProcesses", .type = ROW_NAMES, FIELD(struct policy, protected_processes),
+	 .text = "process names that are never signalled, beside the built-in ones"},
+	{.name = "group", .type = ROW_STRING, FIELD_STRING(struct policy, group), .def = "faultd",
+	 .text = "group whose members may use faultd, beside root"},
+	{.name = "classifierHook", .type = ROW_ENUM, FIELD(struct policy, hook), .def = "auto",
+	 .values = hook_values, .text = "where the packet classifier is attached: TCX where the kernel has it"},
+};
+const size_t n_policy_rows = ARRAY_SIZE(policy_rows);
+
+int policy_parse(const char *text, size_t length, struct policy *ret, struct error *e)
+{
+	cJSON *json = NULL;
+	int r;
+
+	if (text) {
+		json = json_read(text, length, e);
+		if (!json)
+			return -EINVAL;
+	}
+	r = schema_parse(policy_rows, n_policy_rows, json, "", ret, sizeof(*ret), e);
+	cJSON_Delete(json);
+	return r;
+}
+
+int policy_check_caller(const struct caller *c, uid_t daemon_uid, struct error *e)
+{
+	if (c->uid == 0 || c->uid == daemon_uid || c->in_group)
+		return 0;
+	return error_set(e, ERROR_DENIED, -EACCES,
+			 "uid %u may not use faultd: only root and the members of its group may",
+			 (unsigned)c->uid);
+}
+
+static int check_duration(const struct policy *p, const struct policy_question *q, struct error *e)
+{
+	char most[32];
+	struct text t = TEXT(most);
+
+	if (q->duration_ms <= p->max_duration_ms)
+		return 0;
+	duration_print(p->max_duration_ms, &t);
+	return error_field(e, "duration", "", most, "longer than the policy's maxDuration");
+}
+
+int policy_check_fault(const struct policy *p, const struct policy_question *q, struct error *e)
+{
+	int r = check_duration(p, q, e);
+
+	if (r < 0)
+		return r;
+	if (q->irreversible && p->irreversible == IRREVERSIBLE_DENY)
+		return error_set(e, ERROR_DENIED, -EACCES,
+				 "%s cannot be undone, and the policy denies such actions", q->action);
+	if (q->irreversible && p->irreversible == IRREVERSIBLE_CONFIRM && !q->confirmed && !q->dry_run)
+		return error_field(e, "confirm", "false", "true", "%s cannot be undone and needs consent",
+				   q->action);
+	if (!q->dry_run && q->open_faults >= (size_t)p->max_faults)
+		return error_set(e, ERROR_QUOTA, -EDQUOT,
+				 "%zu faults are open; the policy's maxFaults is %lld", q->open_faults,
+				 (long long)p->max_faults);
+	return 0;
+}
+
+bool policy_protects(const struct policy *p, const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(always_protected); i++) {
+		if (strncmp(always_protected[i], name, COMM_LENGTH) == 0)
+			return true;
+	}
+	for (size_t i = 0; i < p->protected_processes.n; i++) {
+		if (strncmp(p->protected_processes.name[i], name, COMM_LENGTH) == 0)
+			return true;
+	}
+	return false;
+}

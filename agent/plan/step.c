@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "plan/step.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "util/proc.h"
+
+/* The journalled fields of a kind. `size` is 0 for a uint64_t, else that of a text. */
+struct step_field {
+	const char *name;
+	size_t offset;
+	size_t size;
+};
+
+#define NAMED(name, member) {name, offsetof(struct step, member), 0}
+#define TEXT_FIELD(name, member)                                                                   \
+	{name, offsetof(struct step, member), sizeof(((struct step *)0)->member)}
+
+static const struct step_field child_fields[] = {
+	TEXT_FIELD("load", child.load), NAMED("pid", child.pid), NAMED("start", child.start), {0}};
+static const struct step_field hook_fields[] = {
+	TEXT_FIELD("dev", hook.ifname), NAMED("ifindex", hook.ifindex),
+	NAMED("direction", hook.direction), NAMED("ours", hook.ours), {0}};
+static const struct step_field process_fields[] = {
+	NAMED("pid", process.pid), NAMED("start", process.start), TEXT_FIELD("name", process.name),
+	NAMED("signal", process.signal), NAMED("stopped_before", process.was_stopped), {0}};
+
+static void describe_child(const struct step *s, struct text *t)
+{
+	text_add(t, "run faultd-load %s", s->child.load);
+}
+
+static void undo_child(const struct step *s, struct text *t)
+{
+	text_add(t, "kill it");
+}
+
+static const char *direction_name(const struct step_hook *h)
+{
+	return h->direction == CLASSIFY_INGRESS ? "ingress" : "egress";
+}
+
+static void describe_link(const struct step *s, struct text *t)
+{
+	text_add(t, "attach the classifier to %s %s by a TCX link", s->hook.ifname,
+		 direction_name(&s->hook));
+}
+
+static void undo_link(const struct step *s, struct text *t)
+{
+	text_add(t, "detach it");
+}
+
+static void describe_qdisc(const struct step *s, struct text *t)
+{
+	text_add(t, "add the clsact qdisc to %s unless it has one", s->hook.ifname);
+}
+
+static void undo_qdisc(const struct step *s, struct text *t)
+{
+	text_add(t, "delete it if faultd added it and it holds no filter");
+}
+
+static void describe_filter(const struct step *s, struct text *t)
+{
+	text_add(t, "attach the classifier to %s %s as a clsact filter", s->hook.ifname,
+		 direction_name(&s->hook));
+}
+
+static void undo_filter(const struct step *s, struct text *t)
+{
+	text_add(t, "delete that filter");
+}
+
+static void describe_ports(const char *what, const struct classify_ports *p, unsigned n, struct text *t)
+{
+	for (unsigned i = 0; i < n; i++) {
+		struct port_range range = {p[i].first, p[i].last};
+
+		text_add(t, "%s", i ? "," : what);
+		port_range_print(&range, t);
+	}
+}
+
+static void describe_cidrs(const char *what, const struct cidr_list *list, struct text *t)
+{
+	for (unsigned i = 0; i < list->n; i++) {
+		text_add(t, "%s", i ? "," : what);
+		cidr_print(&list->cidr[i], t);
+	}
+}
+
+static void describe_rule(const struct step *s, struct text *t)
+{
+	const struct classify_rule *r = &s->rule.rule;
+
+	text_add(t, "drop %.6g %% of %s %s packets", (double)r->threshold * 100.0 / UINT32_MAX,
+		 s->rule.hook.ifname, direction_name(&s->rule.hook));
+	if (r->protocol)
+		text_add(t, ", protocol %u", r->protocol);
+	describe_ports(", to ports ", r->dst_ports, r->n_dst_ports, t);
+	describe_ports(", from ports ", r->src_ports, r->n_src_ports, t);
+	describe_cidrs(", peers ", &s->rule.include, t);
+	describe_cidrs(", never peers ", &s->rule.exclude, t);
+	if (r->n_flows)
+		text_add(t, ", sparing %u connection%s of the caller", r->n_flows, r->n_flows > 1 ? "s" : "");
+	if (r->flags & RULE_VISIBLE)
+		text_add(t, ", visibly");
+}
+
+static void undo_rule(const struct step *s, struct text *t)
+{
+	text_add(t, "clear the rule");
+}
+
+static void describe_signal(const struct step *s, struct text *t)
+{
+	text_add(t, "send %s to process %" PRIu64 " (%s)", signal_name((int)s->process.signal),
+		 s->process.pid, s->process.name);
+}
+
+static void undo_signal(const struct step *s, struct text *t)
+{
+	text_add(t, "send SIGCONT if it is still that process and still stopped");
+}
+
+static void undo_kill(const struct step *s, struct text *t)
+{
+	text_add(t, "none: irreversible");
+}
+
+static const struct {
+	const char *name;
+	enum hold hold;
+	const struct step_field *fields;
+	void (*describe)(const struct step *s, struct text *t);
+	void (*describe_undo)(const struct step *s, struct text *t);
+} kinds[_STEP_KIND_MAX] = {
+	[STEP_CHILD] = {"child", HOLD_CHILD, child_fields, describe_child, undo_child},
+	[STEP_BPF_LINK] = {"bpf_link", HOLD_KERNEL, hook_fields, describe_link, undo_link},
+	[STEP_QDISC] = {"qdisc", HOLD_JOURNAL, hook_fields, describe_qdisc, undo_qdisc},
+	[STEP_FILTER] = {"filter", HOLD_JOURNAL, hook_fields, describe_filter, undo_filter},
+	[STEP_RULE] = {"rule", HOLD_KERNEL, hook_fields, describe_rule, undo_rule},
+	[STEP_SIGNAL] = {"signal", HOLD_JOURNAL, process_fields, describe_signal, undo_signal},
+	[STEP_KILL] = {"kill", HOLD_NONE, process_fields, describe_signal, undo_kill},
+};
+
+const char *step_kind_name(enum step_kind kind)
+{
+	return kinds[kind].name;
+}
+
+enum hold step_hold(enum step_kind kind)
+{
+	return kinds[kind].hold;
+}
+
+const char *step_state_name(enum step_state state)
+{
+	static const char *const names[_STEP_STATE_MAX] = {"planned", "applying", "applied", "undone",
+							   "failed"};
+	return names[state];
+}
+
+const char *hold_name(enum hold hold)
+{
+	static const char *const names[_HOLD_MAX] = {"kernel", "child", "journal", "none"};
+
+	return names[hold];
+}
+
+void step_describe(const struct step *s, struct text *t)
+{
+	kinds[s->kind].describe(s, t);
+}
+
+void step_describe_undo(const struct step *s, struct text *t)
+{
+	kinds[s->kind].describe_undo(s, t);
+}
+
+static void encode_text(const char *from, struct text *t)
+{
+	for (const unsigned char *p = (const unsigned char *)from; *p; p++)
+		text_add(t, isgraph(*p) && *p != '%' ? "%c" : "%%%02x", *p);
+}
+
+void step_encode(const struct step *s, struct text *t)
+{
+	text_add(t, "kind=%s", kinds[s->kind].name);
+	for (const struct step_field *f = kinds[s->kind].fields; f->name; f++) {
+		const char *at = (const char *)s + f->offset;
+		uint64_t v;
+
+		text_add(t, " %s=", f->name);
+		if (f->size) {
+			encode_text(at, t);
+		} else {
+			memcpy(&v, at, sizeof(v));
+			text_add(t, "%" PRIu64, v);
+		}
+	}
+}
+
+static int hex(char c)
+{
+	return isdigit((unsigned char)c) ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static int decode_text(const char *from, size_t n, char *to, size_t size)
+{
+	size_t o = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		char c = from[i];
+
+		if (c == '%') {
+			if (i + 2 >= n || hex(from[i + 1]) < 0 || hex(from[i + 2]) < 0)
+				return -EBADMSG;
+			c = (char)(hex(from[i + 1]) * 16 + hex(from[i + 2]));
+			i += 2;
+		}
+		if (o + 1 >= size)
+			return -EBADMSG;
+		to[o++] = c;
+	}
+	to[o] = '\0';
+	return 0;
+}
+
+/* Finds " name=" or a leading "name=", and the length of its value. */
+static const char *find_value(const char *line, const char *name, size_t *ret_length)
+{
+	size_t n = strlen(name);
+
+	for (const char *p = line; *p;) {
+		size_t word = strcspn(p, " ");
+
+		if (word > n && p[n] == '=' && memcmp(p, name, n) == 0) {
+			*ret_length = word - n - 1;
+			return p + n + 1;
+		}
+		p += word;
+		p += strspn(p, " ");
+	}
+	return NULL;
+}
+
+static int decode_field(const char *line, const struct step_field *f, struct step *ret)
+{
+	char *at = (char *)ret + f->offset;
+	size_t n;
+	const char *value = find_value(line, f->name, &n);
+	char digits[24];
+	uint64_t v;
+
+	if (!value)
+		return -EBADMSG;
+	if (f->size)
+		return decode_text(value, n, at, f->size);
+	if (n >= sizeof(digits))
+		return -EBADMSG;
+	memcpy(digits, value, n);
+	digits[n] = '\0';
+	if (str_to_u64(digits, &v) < 0)
+		return -EBADMSG;
+	memcpy(at, &v, sizeof(v));
+	return 0;
+}
+
+int step_decode(const char *line, struct step *ret)
+{
+	char name[16];
+	size_t n;
+	const char *value = find_value(line, "kind", &n);
+	int r;
+
+	memset(ret, 0, sizeof(*ret));
+	ret->kind = _STEP_KIND_MAX;
+	if (!value || decode_text(value, n, name, sizeof(name)) < 0)
+		return -EBADMSG;
+	for (unsigned k = 0; k < _STEP_KIND_MAX; k++) {
+		if (str_eq(kinds[k].name, name))
+			ret->kind = (enum step_kind)k;
+	}
+	if (ret->kind == _STEP_KIND_MAX)
+		return -EBADMSG;
+	for (const struct step_field *f = kinds[ret->kind].fields; f->name; f++) {
+		r = decode_field(line, f, ret);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+bool step_same(const struct step *a, const struct step *b)
+{
+	if (a->kind != b->kind)
+		return false;
+	if (a->kind == STEP_KILL) /* a signal may be sent again */
+		return false;
+	if (a->kind == STEP_SIGNAL)
+		return a->process.pid == b->process.pid && a->process.start == b->process.start;
+	if (a->kind == STEP_CHILD)
+		return str_eq(a->child.load, b->child.load);
+	return a->hook.ifindex == b->hook.ifindex && a->hook.direction == b->hook.direction;
+}

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A step as data: one change to the host, with all that is needed to take it back. The kinds are a
+ * closed vocabulary, which the guardian knows too; doing and undoing them is in steps/. From the
+ * tables here come the journal's text, the dry run and the sentences people read. Pure. */
+#ifndef FAULTD_PLAN_STEP_H
+#define FAULTD_PLAN_STEP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "faultd/bpf-abi.h"
+#include "faultd/limits.h"
+#include "plan/values.h"
+#include "util/str.h"
+
+/* What takes a step back when nobody does it. */
+enum hold {
+	HOLD_KERNEL,  /* the kernel, when faultd's descriptors close */
+	HOLD_CHILD,   /* a child that dies with faultd, and at its own deadline */
+	HOLD_JOURNAL, /* nobody: it must be undone, by faultd or from the journal */
+	HOLD_NONE,    /* nothing can: irreversible */
+	_HOLD_MAX,
+};
+
+enum step_kind {
+	STEP_CHILD,    /* run faultd-load; undo: kill it */
+	STEP_BPF_LINK, /* attach the classifier by a TCX link; undo: detach */
+	STEP_QDISC,    /* add clsact; undo: delete it if it was ours and is empty */
+	STEP_FILTER,   /* attach the classifier to clsact; undo: delete the filter */
+	STEP_RULE,     /* one rule in the classifier; undo: clear it */
+	STEP_SIGNAL,   /* stop a process; undo: continue it */
+	STEP_KILL,     /* signal a process; no undo */
+	_STEP_KIND_MAX,
+};
+
+enum step_state {
+	STEP_PLANNED,
+	STEP_APPLYING,
+	STEP_APPLIED,
+	STEP_UNDONE,
+	STEP_FAILED, /* could not be applied, or its undo failed so far */
+	_STEP_STATE_MAX,
+};
+
+struct step_child {
+	char load[160]; /* faultd-load's arguments, blank-separated, without the ties */
+	uint64_t pid;   /* learned when it runs */
+	uint64_t start;
+};
+
+/* BPF_LINK, QDISC, FILTER and the place of a RULE */
+struct step_hook {
+	char ifname[16];
+	uint64_t ifindex;
+	uint64_t direction; /* enum classify_direction */
+	uint64_t ours;      /* QDISC: clsact was made by faultd */
+	bool taken;         /* at work, not journalled: counted as a user of what is shared */
+};
+
+struct step_rule {
+	struct step_hook hook; /* first, so that its rows fit both */
+	struct classify_rule rule;
+	struct cidr_list include, exclude;
+	uint64_t slot; /* learned when applied */
+	struct classify_counters counted; /* kept when the rule is cleared */
+};
+
+struct step_process {
+	uint64_t pid;
+	uint64_t start;
+	char name[16];
+	uint64_t signal;
+	uint64_t was_stopped; /* SIGNAL: it was stopped before us: nothing to undo */
+	/* KILL: what it led to */
+	uint64_t sent_boot_ns;
+	uint64_t exited_after_ms; /* 0 while it has not */
+	bool gone;                /* it vanished before the signal */
+};
+
+struct step {
+	enum step_kind kind;
+	enum step_state state;
+	union {
+		struct step_child child;
+		struct step_hook hook;
+		struct step_rule rule;
+		struct step_process process;
+	};
+};
+
+const char *step_kind_name(enum step_kind kind);
+const char *step_state_name(enum step_state state);
+const char *hold_name(enum hold hold);
+enum hold step_hold(enum step_kind kind);
+
+/* What it does and how it is taken back, as sentences without a full stop. */
+void step_describe(const struct step *s, struct text *t);
+void step_describe_undo(const struct step *s, struct text *t);
+
+/* "kind=signal pid=12 …", and back. Decoding returns 0 or -EBADMSG: unknown kind or field, or a
+ * field that is missing or malformed. Only what undoing needs is encoded. */
+void step_encode(const struct step *s, struct text *t);
+int step_decode(const char *line, struct step *ret);
+
+/* Do both change the same thing? (same kind and target; what was learned since does not count) */
+bool step_same(const struct step *a, const struct step *b);
+
+#endif

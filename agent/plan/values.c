@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "plan/values.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+static const uint8_t mapped_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+
+static int parse_port(const char *s, uint16_t *ret)
+{
+	uint64_t v;
+	int r = str_to_u64(s, &v);
+
+	if (r < 0)
+		return r;
+	if (v < 1 || v > UINT16_MAX)
+		return -ERANGE;
+	*ret = (uint16_t)v;
+	return 0;
+}
+
+int port_list_add(struct port_list *list, const char *item)
+{
+	struct port_range p;
+	char first[16];
+	const char *dash = strchr(item, '-');
+	size_t n = dash ? (size_t)(dash - item) : strlen(item);
+	int r;
+
+	if (n >= sizeof(first))
+		return -EINVAL;
+	memcpy(first, item, n);
+	first[n] = '\0';
+	r = parse_port(first, &p.first);
+	if (r == 0)
+		r = parse_port(dash ? dash + 1 : first, &p.last);
+	if (r < 0)
+		return r;
+	if (p.last < p.first)
+		return -EINVAL;
+	if (list->n >= PORT_RANGES_MAX)
+		return -E2BIG;
+	list->range[list->n++] = p;
+	return 0;
+}
+
+/* Clears the bits behind the prefix, so that 10.1.2.3/8 and 10.0.0.0/8 are one thing. */
+static void mask_cidr(struct cidr *c)
+{
+	for (unsigned i = 0; i < 16; i++) {
+		unsigned before = i * 8;
+
+		if (before >= c->bits)
+			c->addr[i] = 0;
+		else if (c->bits - before < 8)
+			c->addr[i] &= (uint8_t)(0xff << (8 - (c->bits - before)));
+	}
+}
+
+int cidr_list_add(struct cidr_list *list, const char *item)
+{
+	struct cidr c = {0};
+	char address[INET6_ADDRSTRLEN];
+	const char *slash = strchr(item, '/');
+	size_t n = slash ? (size_t)(slash - item) : strlen(item);
+	uint64_t bits, most;
+	bool v4;
+
+	if (n >= sizeof(address))
+		return -EINVAL;
+	memcpy(address, item, n);
+	address[n] = '\0';
+	v4 = inet_pton(AF_INET, address, c.addr + 12) == 1;
+	if (v4)
+		memcpy(c.addr, mapped_prefix, sizeof(mapped_prefix));
+	else if (inet_pton(AF_INET6, address, c.addr) != 1)
+		return -EINVAL;
+	most = v4 ? 32 : 128;
+	bits = most;
+	if (slash && str_to_u64(slash + 1, &bits) < 0)
+		return -EINVAL;
+	if (bits > most)
+		return -ERANGE;
+	if (list->n >= CIDRS_MAX)
+		return -E2BIG;
+	c.bits = (uint8_t)(v4 ? bits + 96 : bits);
+	mask_cidr(&c);
+	if (v4) /* 0.0.0.0/0 still means IPv4 only */
+		memcpy(c.addr, mapped_prefix, sizeof(mapped_prefix));
+	list->cidr[list->n++] = c;
+	return 0;
+}
+
+int name_list_add(struct name_list *list, const char *item)
+{
+	if (list->n >= NAMES_MAX)
+		return -E2BIG;
+	if (!str_copy(list->name[list->n], NAME_TEXT_MAX, item))
+		return -ERANGE;
+	list->n++;
+	return 0;
+}
+
+int number_list_add(struct number_list *list, const char *item)
+{
+	int r;
+
+	if (list->n >= NUMBERS_MAX)
+		return -E2BIG;
+	r = str_to_i64(item, &list->number[list->n]);
+	if (r < 0)
+		return r;
+	if (list->number[list->n] < 0)
+		return -ERANGE;
+	list->n++;
+	return 0;
+}
+
+void port_range_print(const struct port_range *p, struct text *t)
+{
+	if (p->first == p->last)
+		text_add(t, "%u", p->first);
+	else
+		text_add(t, "%u-%u", p->first, p->last);
+}
+
+void cidr_print(const struct cidr *c, struct text *t)
+{
+	bool v4 = memcmp(c->addr, mapped_prefix, sizeof(mapped_prefix)) == 0 && c->bits >= 96;
+	char address[INET6_ADDRSTRLEN];
+
+	if (v4)
+		(void)inet_ntop(AF_INET, c->addr + 12, address, sizeof(address));
+	else
+		(void)inet_ntop(AF_INET6, c->addr, address, sizeof(address));
+	text_add(t, "%s/%u", address, v4 ? c->bits - 96u : c->bits);
+}

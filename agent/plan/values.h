@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The compound values of parameters: ports, prefixes, lists. Fixed size and without pointers, so
+ * that parameters can be copied and compared as memory. Text in, text out; pure. */
+#ifndef FAULTD_PLAN_VALUES_H
+#define FAULTD_PLAN_VALUES_H
+
+#include <stdint.h>
+
+#include "faultd/limits.h"
+#include "util/str.h"
+
+struct port_range {
+	uint16_t first;
+	uint16_t last;
+};
+
+struct port_list {
+	uint32_t n;
+	struct port_range range[PORT_RANGES_MAX];
+};
+
+/* IPv4 is held mapped: ::ffff:a.b.c.d with `bits` 96 more than written. */
+struct cidr {
+	uint8_t addr[16];
+	uint8_t bits;
+};
+
+struct cidr_list {
+	uint32_t n;
+	struct cidr cidr[CIDRS_MAX];
+};
+
+#define NAMES_MAX     16
+#define NAME_TEXT_MAX 64
+struct name_list {
+	uint32_t n;
+	char name[NAMES_MAX][NAME_TEXT_MAX];
+};
+
+#define NUMBERS_MAX 256
+struct number_list {
+	uint32_t n;
+	int64_t number[NUMBERS_MAX];
+};
+
+/* Each reads one item and adds it. Return 0, -EINVAL (not that), -ERANGE, or -E2BIG (full). */
+int port_list_add(struct port_list *list, const char *item);     /* 443 or 8000-8010 */
+int cidr_list_add(struct cidr_list *list, const char *item);     /* 10.0.0.0/8, 2001:db8::1 */
+int name_list_add(struct name_list *list, const char *item);
+int number_list_add(struct number_list *list, const char *item); /* whole, not negative */
+
+void port_range_print(const struct port_range *p, struct text *t);
+void cidr_print(const struct cidr *c, struct text *t);
+
+#endif

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The classifier as a filter of clsact. It outlives faultd, so it is journalled; the deadline inside
+ * the program ends its effect in any case. */
+#include <errno.h>
+
+#include "steps/classifier.h"
+#include "steps/clsact.h"
+#include "steps/kinds.h"
+
+int filter_apply(struct step *s, const struct step_env *env, struct error *e)
+{
+	int users = classifier_take(env->classifiers, &s->hook, USE_FILTER);
+	int r = users;
+
+	if (users == 0)
+		r = filter_add((uint32_t)s->hook.ifindex, (uint32_t)s->hook.direction,
+			       classifier_prog_fd(env->classifiers, &s->hook));
+	if (r >= 0) {
+		s->hook.taken = true;
+		return 0;
+	}
+	if (users >= 0)
+		(void)classifier_drop(env->classifiers, &s->hook, USE_FILTER);
+	return hook_cannot(e, r, "add a filter to", &s->hook);
+}
+
+int filter_undo(struct step *s, const struct step_env *env, struct text *note)
+{
+	int r = 0;
+
+	if (!s->hook.taken)
+		return 0;
+	if (classifier_users(env->classifiers, &s->hook, USE_FILTER) == 1)
+		r = filter_undo_alone(s, note);
+	if (r < 0)
+		return r;
+	s->hook.taken = false;
+	(void)classifier_drop(env->classifiers, &s->hook, USE_FILTER);
+	return 0;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The kinds, for the two tables only. Contracts as in step_run.h. */
+#ifndef FAULTD_STEPS_KINDS_H
+#define FAULTD_STEPS_KINDS_H
+
+#include "steps/step_run.h"
+
+/* The error of a network step: "cannot WHAT eth0: why". Returns r. */
+int hook_cannot(struct error *e, int r, const char *what, const struct step_hook *hook);
+
+int child_apply(struct step *s, const struct step_env *env, struct error *e);
+int child_undo(struct step *s, struct text *note); /* ours or orphaned: killed by pidfd, waited for */
+
+int bpf_link_apply(struct step *s, const struct step_env *env, struct error *e);
+int bpf_link_undo(struct step *s, const struct step_env *env, struct text *note);
+
+int qdisc_prepare(struct step *s, const struct step_env *env, struct error *e);
+int qdisc_apply(struct step *s, const struct step_env *env, struct error *e);
+int qdisc_undo(struct step *s, const struct step_env *env, struct text *note);
+int qdisc_undo_alone(struct step *s, struct text *note);
+
+int filter_apply(struct step *s, const struct step_env *env, struct error *e);
+int filter_undo(struct step *s, const struct step_env *env, struct text *note);
+int filter_undo_alone(struct step *s, struct text *note);
+
+int rule_apply(struct step *s, const struct step_env *env, struct error *e);
+int rule_undo(struct step *s, const struct step_env *env, struct text *note);
+
+int signal_prepare(struct step *s, const struct step_env *env, struct error *e);
+int signal_apply(struct step *s, const struct step_env *env, struct error *e);
+int signal_undo(struct step *s, struct text *note);
+
+int kill_apply(struct step *s, const struct step_env *env, struct error *e);
+
+#endif

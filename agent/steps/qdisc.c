@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The clsact qdisc, below TCX. A clsact that was there before is used and left; one that faultd
+ * added is shared by its faults, and whoever ends last deletes it, if no one else uses it by then. */
+#include <errno.h>
+
+#include "host/interfaces.h"
+#include "steps/classifier.h"
+#include "steps/clsact.h"
+#include "steps/kinds.h"
+
+/* `ours` is journalled before the qdisc is added. One that another fault of ours added is ours too:
+ * from each of their journals alone it must come out that it has to go. */
+int qdisc_prepare(struct step *s, const struct step_env *env, struct error *e)
+{
+	const struct qdisc_use *q = classifiers_qdisc(env->classifiers, s->hook.ifindex);
+	int r = interface_has_clsact((uint32_t)s->hook.ifindex);
+
+	if (!q)
+		return error_set(e, ERROR_QUOTA, -ENOSPC, "more than %d interfaces with faults", QDISCS_MAX);
+	if (r < 0)
+		return hook_cannot(e, r, "read the qdiscs of", &s->hook);
+	s->hook.ours = r == 0 || q->made;
+	return (int)s->hook.ours;
+}
+
+int qdisc_apply(struct step *s, const struct step_env *env, struct error *e)
+{
+	struct qdisc_use *q = classifiers_qdisc(env->classifiers, s->hook.ifindex);
+	int r = s->hook.ours && !q->made ? clsact_add((uint32_t)s->hook.ifindex) : 0;
+
+	if (r < 0 && r != -EEXIST)
+		return hook_cannot(e, r, "add clsact to", &s->hook);
+	if (r == 0 && s->hook.ours)
+		q->made = true;
+	else
+		s->hook.ours = 0; /* EEXIST: somebody added it in between, so it is theirs */
+	q->users++;
+	s->hook.taken = true;
+	return r == -EEXIST;
+}
+
+int qdisc_undo(struct step *s, const struct step_env *env, struct text *note)
+{
+	struct qdisc_use *q = classifiers_qdisc(env->classifiers, s->hook.ifindex);
+	int r = 0;
+
+	if (!s->hook.taken)
+		return 0;
+	if (q->users == 1 && q->made)
+		r = qdisc_undo_alone(&(struct step){.hook = {.ifindex = s->hook.ifindex, .ours = 1}}, note);
+	if (r < 0)
+		return r;
+	q->users--;
+	s->hook.taken = false;
+	return 0;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "steps/step_run.h"
+
+#include "steps/kinds.h"
+
+static const struct {
+	int (*prepare)(struct step *s, const struct step_env *env, struct error *e);
+	int (*apply)(struct step *s, const struct step_env *env, struct error *e);
+	/* One of the two: with what faultd holds, or as anybody would do it. Neither: irreversible. */
+	int (*undo)(struct step *s, const struct step_env *env, struct text *note);
+	int (*undo_alone)(struct step *s, struct text *note);
+} kinds[_STEP_KIND_MAX] = {
+	[STEP_CHILD] = {.apply = child_apply, .undo_alone = child_undo},
+	[STEP_BPF_LINK] = {.apply = bpf_link_apply, .undo = bpf_link_undo},
+	[STEP_QDISC] = {.prepare = qdisc_prepare, .apply = qdisc_apply, .undo = qdisc_undo},
+	[STEP_FILTER] = {.apply = filter_apply, .undo = filter_undo},
+	[STEP_RULE] = {.apply = rule_apply, .undo = rule_undo},
+	[STEP_SIGNAL] = {.prepare = signal_prepare, .apply = signal_apply, .undo_alone = signal_undo},
+	[STEP_KILL] = {.apply = kill_apply},
+};
+
+int step_prepare(struct step *s, const struct step_env *env, struct error *e)
+{
+	return kinds[s->kind].prepare ? kinds[s->kind].prepare(s, env, e) : 0;
+}
+
+int step_apply(struct step *s, const struct step_env *env, struct error *e)
+{
+	return kinds[s->kind].apply(s, env, e);
+}
+
+int step_undo(struct step *s, const struct step_env *env, struct text *note)
+{
+	if (kinds[s->kind].undo)
+		return kinds[s->kind].undo(s, env, note);
+	return kinds[s->kind].undo_alone ? kinds[s->kind].undo_alone(s, note) : 0;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Doing and undoing the steps of plan/step.h. One file per kind; the two tables are in
+ * step_run.c (faultd: everything) and undo_alone.c (guardian: what nobody else takes back). */
+#ifndef FAULTD_STEPS_STEP_RUN_H
+#define FAULTD_STEPS_STEP_RUN_H
+
+#include "plan/step.h"
+#include "util/err.h"
+
+struct classifiers;
+
+/* What faultd lends to a step. */
+struct step_env {
+	const char *load_path; /* of faultd-load */
+	struct classifiers *classifiers;
+	uint64_t deadline_boot_ns; /* of the fault */
+};
+
+/* Reads what is there now, before the change, into the step: what undoing will need to know.
+ * Returns 1 when the step learned something, 0, or a negative errno and the error. */
+int step_prepare(struct step *s, const struct step_env *env, struct error *e);
+
+/* Changes the host. On failure nothing is left behind that undo would not take back; the error says
+ * what failed and why. Returns as step_prepare(): 1 when the step learned something. */
+int step_apply(struct step *s, const struct step_env *env, struct error *e);
+
+/* Takes the change back, also one that never happened or is half done, and makes sure by reading
+ * the kernel back. Adds to `note` what was found changed by others and left alone.
+ * Returns 0 or a negative errno: then it may be called again. */
+int step_undo(struct step *s, const struct step_env *env, struct text *note);
+
+/* The same for a dead faultd's step, allocating nothing. */
+int step_undo_alone(struct step *s, struct text *note);
+
+#endif

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The guardian's vocabulary: links neither libbpf nor anything that allocates. A link and a rule are
+ * the kernel's to take back when their holder is gone, a killed process is nobody's. */
+#include "steps/kinds.h"
+
+static int (*const undo[_STEP_KIND_MAX])(struct step *s, struct text *note) = {
+	[STEP_CHILD] = child_undo,
+	[STEP_QDISC] = qdisc_undo_alone,
+	[STEP_FILTER] = filter_undo_alone,
+	[STEP_SIGNAL] = signal_undo,
+};
+
+int step_undo_alone(struct step *s, struct text *note)
+{
+	return undo[s->kind] ? undo[s->kind](s, note) : 0;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Undoing qdisc and filter without what faultd held: from the journal alone. */
+#include <errno.h>
+
+#include "steps/clsact.h"
+#include "steps/kinds.h"
+
+int filter_undo_alone(struct step *s, struct text *note)
+{
+	int r = filter_delete((uint32_t)s->hook.ifindex, (uint32_t)s->hook.direction);
+
+	if (r < 0)
+		return r;
+	r = filter_present((uint32_t)s->hook.ifindex, (uint32_t)s->hook.direction);
+	return r > 0 ? -EBUSY : r;
+}
+
+int qdisc_undo_alone(struct step *s, struct text *note)
+{
+	int r;
+
+	if (!s->hook.ours)
+		return 0;
+	r = clsact_delete_empty((uint32_t)s->hook.ifindex);
+	if (r != -EBUSY)
+		return r;
+	text_add(note, "clsact on %s holds filters of others", s->hook.ifname);
+	return 0;
+}

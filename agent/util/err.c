@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "util/err.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "util/str.h"
+
+static const struct {
+	const char *name;
+	unsigned status;
+} codes[_ERROR_CODE_MAX] = {
+	[ERROR_NONE] = {"", 200},
+	[ERROR_VALIDATION] = {"ValidationException", 400},
+	[ERROR_DENIED] = {"AccessDeniedException", 403},
+	[ERROR_NOT_FOUND] = {"ResourceNotFoundException", 404},
+	[ERROR_METHOD] = {"MethodNotAllowedException", 405},
+	[ERROR_CONFLICT] = {"ConflictException", 409},
+	[ERROR_QUOTA] = {"ServiceQuotaExceededException", 402},
+	[ERROR_TOO_LARGE] = {"RequestTooLargeException", 413},
+	[ERROR_UNSUPPORTED] = {"NotSupportedException", 501},
+	[ERROR_UNAVAILABLE] = {"ServiceUnavailableException", 503},
+	[ERROR_FAILED] = {"FaultFailedException", 500},
+};
+
+const char *error_code_name(enum error_code code)
+{
+	return codes[code].name;
+}
+
+unsigned error_code_status(enum error_code code)
+{
+	return codes[code].status;
+}
+
+int error_set(struct error *e, enum error_code code, int r, const char *format, ...)
+{
+	va_list ap;
+
+	memset(e, 0, sizeof(*e));
+	e->code = code;
+	va_start(ap, format);
+	(void)vsnprintf(e->message, sizeof(e->message), format, ap);
+	va_end(ap);
+	return r;
+}
+
+int error_field(struct error *e, const char *field, const char *value, const char *allowed,
+		const char *format, ...)
+{
+	char text[320];
+	va_list ap;
+
+	va_start(ap, format);
+	(void)vsnprintf(text, sizeof(text), format, ap);
+	va_end(ap);
+	error_set(e, ERROR_VALIDATION, 0, "%s: %s%s%s", field, text, allowed ? "; allowed: " : "",
+		  allowed ? allowed : "");
+	str_copy(e->field, sizeof(e->field), field);
+	str_copy(e->value, sizeof(e->value), value ? value : "");
+	str_copy(e->allowed, sizeof(e->allowed), allowed ? allowed : "");
+	return -EINVAL;
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* rtnetlink requests on the stack: a message of some tens of bytes and its answer. There is no
+ * allocation here because the guardian undoes through it with its memory locked. */
+#ifndef FAULTD_UTIL_NL_H
+#define FAULTD_UTIL_NL_H
+
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define NL_MESSAGE_MAX 1024
+
+struct nl_request {
+	union {
+		struct nlmsghdr header;
+		char bytes[NL_MESSAGE_MAX];
+	};
+};
+
+/* Begins a request with a zeroed family header (struct tcmsg …) of `size` bytes, which it returns. */
+void *nl_begin(struct nl_request *q, uint16_t type, uint16_t flags, size_t size);
+
+void nl_put(struct nl_request *q, uint16_t type, const void *data, size_t size);
+void nl_put_u32(struct nl_request *q, uint16_t type, uint32_t value);
+void nl_put_string(struct nl_request *q, uint16_t type, const char *value);
+struct rtattr *nl_nest(struct nl_request *q, uint16_t type);
+void nl_nest_end(struct nl_request *q, struct rtattr *nest);
+
+/* Sends it on a socket of its own and waits for the acknowledgement (5 s at most).
+ * Returns 0 or the kernel's negative errno. */
+int nl_ask(struct nl_request *q);
+
+/* Sends a dump request and calls `each` for every answer; what it returns other than 0 is returned
+ * after the dump was read to its end. */
+typedef int (*nl_each_fn)(const struct nlmsghdr *message, void *arg);
+int nl_dump(struct nl_request *q, nl_each_fn each, void *arg);
+
+/* The attribute `type` behind a family header of `size` bytes, or NULL. */
+const struct rtattr *nl_find(const struct nlmsghdr *message, size_t size, uint16_t type);
+const struct rtattr *nl_find_in(const struct rtattr *nest, uint16_t type);
+const char *nl_string(const struct rtattr *attribute);
+uint32_t nl_u32(const struct rtattr *attribute);
+
+#endif
