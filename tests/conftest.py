@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures for all test folders. FAULTD_BUILD_DIR names the build that is tested."""
+
+import fcntl
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+from lib import harness  # noqa: E402
+
+
+def pytest_configure(config):
+    harness.become_subreaper()
+
+
+@pytest.fixture(autouse=True)
+def alone():
+    """One test at a time on this machine: they compare what the whole kernel holds, before and after."""
+    with open(pathlib.Path(tempfile.gettempdir()) / "faultd-tests.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.fixture
+def faultd(tmp_path, alone):
+    """A running private faultd; stopped, and checked for strays, at the end."""
+    d = harness.Faultd(tmp_path / "faultd")
+    yield d
+    d.close()
+
+
+@pytest.fixture
+def network():
+    n = harness.Network()
+    yield n
+    n.close()
+
+
+@pytest.fixture
+def victim():
+    """A process to be stopped or killed: sleeps, named by its own copy of `sleep`."""
+    p = subprocess.Popen(["sleep", "600"])
+    yield p
+    p.kill()
+    p.wait()
+
+
+@pytest.fixture(scope="session")
+def root():
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
