@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/syscall.h>
@@ -22,7 +23,8 @@
 #include "util/log.h"
 #include "util/proc.h"
 
-#define RECONNECT_MS	250
+#define RECONNECT_MS	5000 /* at the latest; a new socket is noticed at once */
+#define LISTEN_MS	10   /* from bind() to listen() in a starting faultd, generously */
 #define FENCE_WAIT_MS	1000
 #define UNDO_TRIES	5
 #define UNDO_PAUSE_MS	200
@@ -221,20 +223,48 @@ static int fence_and_undo(struct watched *w, const char *why)
 	return r != 0;
 }
 
+/* Watches the runtime directory, or while there is none the one it will be made in. The watch comes
+ * before the attempt to connect, so that no socket appears unseen in between. */
+static void watch_for_socket(int inotify, const char *runtime_dir)
+{
+	char parent[256];
+	char *slash;
+
+	if (inotify_add_watch(inotify, runtime_dir, IN_CREATE | IN_MOVED_TO) >= 0)
+		return;
+	(void)str_copy(parent, sizeof(parent), runtime_dir);
+	slash = strrchr(parent, '/');
+	if (slash && slash != parent) {
+		*slash = '\0';
+		(void)inotify_add_watch(inotify, parent, IN_CREATE | IN_MOVED_TO);
+	}
+}
+
+static void wait_for_socket(int inotify)
+{
+	struct pollfd p = {.fd = inotify, .events = POLLIN};
+	char events[4096];
+
+	if (poll(&p, 1, RECONNECT_MS) > 0 && read(inotify, events, sizeof(events)) > 0)
+		pause_ms(LISTEN_MS);
+}
+
 int watch(const char *runtime_dir, bool once)
 {
 	struct watched w = {.socket = -1, .pidfd = -1, .dirfd = -1};
+	_cleanup_close_ int inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	const char *lost;
 	int r;
 
 	for (;;) {
+		watch_for_socket(inotify, runtime_dir);
 		if (w.dirfd < 0)
 			w.dirfd = journal_dir_open(runtime_dir, false);
 		r = w.dirfd < 0 ? w.dirfd : try_connect(runtime_dir, &w);
 		if (r < 0 && once)
 			return r;
 		if (r < 0) {
-			pause_ms(RECONNECT_MS);
+			wait_for_socket(inotify);
 			continue;
 		}
 		lost = watch_connected(&w);

@@ -13,6 +13,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -27,6 +28,7 @@ LOAD = BUILD / "agent" / "load" / "faultd-load"
 PATIENCE = 20.0  # seconds; bounds a wait for something that normally takes milliseconds
 
 PR_SET_CHILD_SUBREAPER = 36
+CLONE_NEWNET = 0x40000000
 
 
 def become_subreaper():
@@ -91,6 +93,33 @@ def processes_named(name):
     return sorted(found)
 
 
+def copy_of_sleep(directory, name):
+    """A program that sleeps for its argument's seconds, under a process name of its own."""
+    assert len(name) <= 15, name
+    path = pathlib.Path(directory) / name
+    shutil.copy(shutil.which("sleep"), path)
+    return path
+
+
+@contextlib.contextmanager
+def network_namespace(name):
+    """This thread is inside the named network namespace; sockets made here stay there."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    here = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    there = os.open(f"/run/netns/{name}", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if libc.setns(there, CLONE_NEWNET) != 0:
+            raise OSError(ctypes.get_errno(), "setns")
+        try:
+            yield
+        finally:
+            if libc.setns(here, CLONE_NEWNET) != 0:
+                os._exit(1)  # in the wrong namespace nothing may go on
+    finally:
+        os.close(here)
+        os.close(there)
+
+
 class HTTPConnection(http.client.HTTPConnection):
     """HTTP over a Unix socket."""
 
@@ -131,13 +160,14 @@ class Stream:
 class Faultd:
     """A faultd (and its guardian) with directories of its own."""
 
-    def __init__(self, directory, *options, env=None, config=None, start=True, wait_ready=True):
+    def __init__(self, directory, *options, env=None, config=None, start=True, wait_ready=True, prefix=()):
         self.directory = pathlib.Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.runtime = self.directory / "run"
         self.socket = self.runtime / "faultd.sock"
         self.log_path = self.directory / "log"
         self.options = [str(o) for o in options]
+        self.prefix = [str(p) for p in prefix]  # a program that becomes faultd: setpriv, ip netns exec
         self.env = dict(os.environ, **(env or {}))
         if config is not None:
             path = self.directory / "faultd.json"
@@ -150,7 +180,7 @@ class Faultd:
     def start(self, wait_ready=True):
         log = open(self.log_path, "ab")
         self.process = subprocess.Popen(
-            [str(FAULTD), "--runtime-dir", str(self.runtime), "--state-dir", str(self.directory / "state"),
+            [*self.prefix, str(FAULTD), "--runtime-dir", str(self.runtime), "--state-dir", str(self.directory / "state"),
              "--log-level", "debug", *self.options],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.env)
         log.close()

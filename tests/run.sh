@@ -1,0 +1,119 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Everything that is tested: installs what it needs, builds with gcc and clang, warnings as errors, runs
+# all with sanitizers. As root, for it makes namespaces; it aims at nothing it did not make itself.
+#   sudo tests/run.sh            all
+#   sudo tests/run.sh --quick    one build, without the long crash matrix and the linters
+#   sudo tests/run.sh --only NAME   a part (lint gcc unit behaviour crash) or a pytest expression (-k)
+set -u
+
+cd "$(dirname "$0")/.." || exit 1
+top=$PWD
+quick=
+only=
+while [ $# -gt 0 ]; do
+	case $1 in
+	--quick) quick=yes ;;
+	--only)
+		only=${2:?"--only needs a name"}
+		shift
+		;;
+	-h | --help)
+		sed -n '4,8s/^# //p' "$0"
+		exit 0
+		;;
+	*)
+		echo "run.sh: unknown option $1 (see --help)" >&2
+		exit 2
+		;;
+	esac
+	shift
+done
+[ "$(id -u)" = 0 ] || {
+	echo "run.sh: run it as root: namespaces, BPF and signals are tested for real" >&2
+	exit 1
+}
+
+export PYTHONDONTWRITEBYTECODE=1
+build=${FAULTD_TEST_BUILD:-$top/build}
+failed=()
+passed=()
+
+is_part() { [[ " lint gcc unit behaviour crash " == *" $1 "* ]]; }
+
+part() { # NAME COMMAND...: runs it if chosen, remembers how it ended
+	local name=$1 start=$SECONDS
+	shift
+	if is_part "$only"; then
+		[ "$only" = "$name" ] || return 0
+	elif [ -n "$only" ]; then
+		[ "$name" = behaviour ] || return 0
+	fi
+	printf '\n== %s\n' "$name"
+	if "$@"; then
+		passed+=("$name ($((SECONDS - start)) s)")
+	else
+		failed+=("$name")
+	fi
+}
+
+setup() { # DIRECTORY OPTIONS...: configures once, again when options changed, and builds
+	local dir=$1
+	shift
+	if [ -d "$dir/meson-info" ]; then
+		meson configure "$dir" "$@" >/dev/null
+	else
+		meson setup "$dir" "$@" >"$dir.log" 2>&1 || { cat "$dir.log"; return 1; }
+	fi
+	ninja -C "$dir" >"$dir.log" 2>&1 || { grep -E 'error|warning|FAILED' "$dir.log" | head -n 40; return 1; }
+}
+
+c_files() { git ls-files 'agent/*.[ch]' 'bpf/*.[ch]' 'include/*.h' 'tests/*.[ch]'; }
+
+lint() {
+	local r=0
+	c_files | xargs clang-format --dry-run -Werror || r=1
+	shellcheck -x tests/*.sh packaging/*.sh .ci/run || r=1
+	git ls-files '*.md' '*.c' '*.h' '*.py' '*.sh' | xargs codespell -q 3 || r=1
+	setup "$build-clang" --werror -Dcrash_points=true || return 1
+	git ls-files 'agent/*.c' | xargs -P "$(nproc)" -n 4 clang-tidy -quiet -warnings-as-errors='*' -p "$build-clang" 2>/dev/null || r=1
+	return "$r"
+}
+
+gcc_release() { CC=gcc setup "$build-gcc" --werror --buildtype=release && meson test -C "$build-gcc" --print-errorlogs --no-rebuild; }
+
+unit() {
+	meson test -C "$build" --print-errorlogs --no-rebuild && python3 -m pytest -q tests/unit
+}
+
+tests_in() { # DIRECTORIES...: with pytest, against the sanitizer build
+	local k=()
+	[ -z "$only" ] || is_part "$only" || k=(-k "$only")
+	FAULTD_BUILD_DIR=$build FAULTD_MUST_CRASH=1 python3 -m pytest -q "${k[@]}" "$@"
+}
+
+packaging/install-packages.sh packaging/build-dependencies tests/dependencies || exit 1
+# A Python of its own (pyenv, conda) may shadow Debian's, for which pytest was installed.
+python3 -c 'import pytest' 2>/dev/null || { mkdir -p "$build.bin" && ln -sf /usr/bin/python3 "$build.bin/python3" && PATH=$build.bin:$PATH; }
+
+echo "== build (clang, address and undefined-behaviour sanitizers, crash points)"
+CC=clang setup "$build" --werror -Db_sanitize=address,undefined -Db_lundef=false -Dcrash_points=true || exit 1
+export ASAN_OPTIONS=abort_on_error=1:detect_leaks=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+
+if [ -z "$quick" ]; then
+	CC=clang part lint lint
+	part gcc gcc_release
+fi
+part unit unit
+if [ -n "$only" ] && ! is_part "$only"; then
+	part behaviour tests_in tests/api tests/netns tests/crash
+else
+	part behaviour tests_in tests/api tests/netns
+	[ -n "$quick" ] || part crash tests_in tests/crash
+fi
+
+echo
+for name in "${passed[@]}"; do echo "ok      $name"; done
+for name in "${failed[@]}"; do echo "FAILED  $name"; done
+echo "${#passed[@]} passed, ${#failed[@]} failed"
+[ ${#failed[@]} -eq 0 ]
