@@ -21,9 +21,10 @@
 #include "util/cleanup.h"
 #include "util/log.h"
 
-#define CONFIG_MAX	(256 * 1024)
-#define READY_POLL_MS    20
-#define GUARDIAN_WAIT_MS 2000 /* READY is not said before the guardian is there, or this long passed */
+#define CONFIG_MAX    (256 * 1024)
+#define READY_POLL_MS 20
+#define GUARDIAN_WAIT_MS \
+	2000 /* READY is not said before the guardian is there, or this long passed */
 
 struct daemon {
 	const struct daemon_options *options;
@@ -46,7 +47,8 @@ struct daemon {
 static int read_file(const char *path, char **ret, size_t *ret_length)
 {
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
-	_cleanup_free_ char *text = malloc(CONFIG_MAX);
+	_cleanup_free_
+	char *text = malloc(CONFIG_MAX);
 	ssize_t n;
 
 	if (fd < 0)
@@ -63,7 +65,8 @@ static int read_file(const char *path, char **ret, size_t *ret_length)
 
 static int read_config(const struct daemon_options *o, struct policy *ret, struct error *e)
 {
-	_cleanup_free_ char *text = NULL;
+	_cleanup_free_
+	char *text = NULL;
 	size_t length = 0;
 	struct error inner;
 	int r = read_file(o->config, &text, &length);
@@ -71,12 +74,15 @@ static int read_config(const struct daemon_options *o, struct policy *ret, struc
 	if (r == -ENOENT && !o->config_required)
 		return policy_parse(NULL, 0, ret, e);
 	if (r < 0)
-		return error_set(e, ERROR_FAILED, r, "--config: cannot read %s: %s", o->config, strerror(-r));
+		return error_set(e, ERROR_FAILED, r, "--config: cannot read %s: %s", o->config,
+				 strerror(-r));
 	r = policy_parse(text, length, ret, &inner);
-	return r < 0 ? error_set(e, ERROR_FAILED, r, "--config: %s: %s", o->config, inner.message) : 0;
+	return r < 0 ? error_set(e, ERROR_FAILED, r, "--config: %s: %s", o->config, inner.message)
+		     : 0;
 }
 
-/* Finds a program of ours: beside this one (a build tree has each in its own folder), else installed. */
+/* Finds a program of ours: beside this one (a build tree has each in its own folder), else
+ * installed. */
 static bool find_program(const char *folder, const char *name, char *ret)
 {
 	char self[PATH_MAX / 2];
@@ -89,7 +95,8 @@ static bool find_program(const char *folder, const char *name, char *ret)
 		(void)snprintf(ret, PATH_MAX, "%.*s/%s", (int)(slash - self), self, name);
 		if (access(ret, X_OK) == 0)
 			return true;
-		(void)snprintf(ret, PATH_MAX, "%.*s/%s/%s", (int)(slash - self), self, folder, name);
+		(void)snprintf(ret, PATH_MAX, "%.*s/%s/%s", (int)(slash - self), self, folder,
+			       name);
 		if (access(ret, X_OK) == 0)
 			return true;
 	}
@@ -124,7 +131,8 @@ static void say_ready(struct daemon *d)
 {
 	if (!faults_guardian_connected(d->faults))
 		log_warning("no guardian is connected yet: no fault is accepted until one is");
-	log_info("ready on %s", d->own_socket ? d->options->socket : "the socket passed by the supervisor");
+	log_info("ready on %s",
+		 d->own_socket ? d->options->socket : "the socket passed by the supervisor");
 	(void)sd_notify(0, "READY=1");
 	tell_supervisor(d);
 }
@@ -258,15 +266,18 @@ static int make_dir(const char *path, const char *option, struct error *e)
 	struct stat st;
 
 	if (mkdir(path, 0755) < 0 && errno != EEXIST)
-		return error_set(e, ERROR_FAILED, -errno, "%s: cannot make %s: %s", option, path, strerror(errno));
+		return error_set(e, ERROR_FAILED, -errno, "%s: cannot make %s: %s", option, path,
+				 strerror(errno));
 	if (stat(path, &st) < 0 || !S_ISDIR(st.st_mode))
-		return error_set(e, ERROR_FAILED, -ENOTDIR, "%s: %s is not a directory", option, path);
+		return error_set(e, ERROR_FAILED, -ENOTDIR, "%s: %s is not a directory", option,
+				 path);
 	return 0;
 }
 
 static int start_faults(struct daemon *d, struct error *e)
 {
-	/* Under a supervisor the guardian is a unit of its own: in our cgroup it would be killed with us. */
+	/* Under a supervisor the guardian is a unit of its own: in our cgroup it would be killed
+	 * with us. */
 	bool supervised = getenv("NOTIFY_SOCKET") != NULL;
 	struct faults_setup setup = {.loop = &d->loop,
 				     .runtime_dir = d->options->runtime_dir,
@@ -275,11 +286,13 @@ static int start_faults(struct daemon *d, struct error *e)
 				     .policy = &d->policy};
 
 	if (!find_program("load", "faultd-load", d->load_path))
-		return error_set(e, ERROR_FAILED, -ENOENT, "faultd-load is neither beside faultd nor in %s",
+		return error_set(e, ERROR_FAILED, -ENOENT,
+				 "faultd-load is neither beside faultd nor in %s",
 				 FAULTD_LIBEXECDIR);
 	if (!supervised && !find_program("guardian", "faultd-guardian", d->guardian_path)) {
-		log_error("faultd-guardian is neither beside faultd nor in %s: no fault will be accepted",
-			  FAULTD_LIBEXECDIR);
+		log_error(
+			"faultd-guardian is neither beside faultd nor in %s: no fault will be accepted",
+			FAULTD_LIBEXECDIR);
 		setup.guardian_path = NULL;
 	}
 	return faults_start(&setup, &d->faults, e);
@@ -296,7 +309,9 @@ static int start_api(struct daemon *d, struct error *e)
 		return fd;
 	d->api = (struct api){.faults = d->faults, .policy = &d->policy};
 	r = http_start(&d->loop, fd, api_handle, &d->api, &d->http);
-	return r < 0 ? error_set(e, ERROR_FAILED, r, "cannot start the HTTP server: %s", strerror(-r)) : 0;
+	return r < 0 ? error_set(e, ERROR_FAILED, r, "cannot start the HTTP server: %s",
+				 strerror(-r))
+		     : 0;
 }
 
 static int start(struct daemon *d, struct error *e)

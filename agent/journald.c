@@ -14,19 +14,21 @@
 static void sink(enum log_level level, const char *fault, const char *action, const char *message)
 {
 	if (fault[0])
-		(void)sd_journal_send("PRIORITY=%d", (int)level, "FAULTD_FAULT=%s", fault, "FAULTD_ACTION=%s",
-				      action, "MESSAGE=%s %s: %s", fault, action, message, NULL);
+		(void)sd_journal_send("PRIORITY=%d", (int)level, "FAULTD_FAULT=%s", fault,
+				      "FAULTD_ACTION=%s", action, "MESSAGE=%s %s: %s", fault,
+				      action, message, NULL);
 	else
 		(void)sd_journal_send("PRIORITY=%d", (int)level, "MESSAGE=%s", message, NULL);
 }
 
 void journald_start(void)
 {
-	const char *stream = getenv("JOURNAL_STREAM"); /* "device:inode" of stderr, systemd.exec(5) */
+	const char *stream =
+		getenv("JOURNAL_STREAM"); /* "device:inode" of stderr, systemd.exec(5) */
 	unsigned long long device, inode;
 	struct stat st;
 
-	if (stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 && fstat(STDERR_FILENO, &st) == 0 &&
-	    st.st_dev == device && st.st_ino == inode)
+	if (stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 &&
+	    fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device && st.st_ino == inode)
 		log_set_sink(sink);
 }

@@ -2,8 +2,8 @@
 #ifndef FAULTD_JOURNALD_H
 #define FAULTD_JOURNALD_H
 
-/* When stderr is connected to systemd's journal ($JOURNAL_STREAM), log lines go there with the fields
- * FAULTD_FAULT and FAULTD_ACTION instead. */
+/* When stderr is connected to systemd's journal ($JOURNAL_STREAM), log lines go there with the
+ * fields FAULTD_FAULT and FAULTD_ACTION instead. */
 void journald_start(void);
 
 #endif

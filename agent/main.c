@@ -28,8 +28,10 @@ static int set_level(const char *name)
 	int level = log_level_from_name(name);
 
 	if (level < 0) {
-		(void)fprintf(stderr, "faultd: --log-level: %s is not one of error, warning, notice, info, debug\n",
-			      name);
+		(void)fprintf(
+			stderr,
+			"faultd: --log-level: %s is not one of error, warning, notice, info, debug\n",
+			name);
 		return EXIT_USAGE;
 	}
 	log_set_level((enum log_level)level);
@@ -38,11 +40,14 @@ static int set_level(const char *name)
 
 int main(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{"socket", required_argument, NULL, 's'},    {"runtime-dir", required_argument, NULL, 'r'},
-		{"state-dir", required_argument, NULL, 't'}, {"config", required_argument, NULL, 'c'},
-		{"log-level", required_argument, NULL, 'l'}, {"version", no_argument, NULL, 'v'},
-		{"help", no_argument, NULL, 'h'},	     {0}};
+	static const struct option options[] = {{"socket", required_argument, NULL, 's'},
+						{"runtime-dir", required_argument, NULL, 'r'},
+						{"state-dir", required_argument, NULL, 't'},
+						{"config", required_argument, NULL, 'c'},
+						{"log-level", required_argument, NULL, 'l'},
+						{"version", no_argument, NULL, 'v'},
+						{"help", no_argument, NULL, 'h'},
+						{0}};
 	struct daemon_options o = {.runtime_dir = "/run/faultd",
 				   .state_dir = "/var/lib/faultd",
 				   .config = "/etc/faultd/faultd.json"};
@@ -68,7 +73,8 @@ int main(int argc, char **argv)
 		}
 	}
 	if (optind != argc) {
-		(void)fprintf(stderr, "faultd: unexpected argument %s (see --help)\n", argv[optind]);
+		(void)fprintf(stderr, "faultd: unexpected argument %s (see --help)\n",
+			      argv[optind]);
 		return EXIT_USAGE;
 	}
 	(void)snprintf(socket, sizeof(socket), "%s/faultd.sock", o.runtime_dir);

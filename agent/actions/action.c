@@ -48,8 +48,12 @@ struct alias_extra {
 	char ignored[64];
 };
 
-static const struct row seconds_row = {.type = ROW_INTEGER, FIELD(struct alias_extra, seconds), .min = 1,
-				       .max = DURATION_MAX_S, .unit = "s", .text = "duration in seconds"};
+static const struct row seconds_row = {.type = ROW_INTEGER,
+				       FIELD(struct alias_extra, seconds),
+				       .min = 1,
+				       .max = DURATION_MAX_S,
+				       .unit = "s",
+				       .text = "duration in seconds"};
 
 static const struct row *own_row(const struct action *a, const char *name)
 {
@@ -94,13 +98,15 @@ static void translate(const struct alias_row *r, cJSON *parameters)
 	if (!str_eq(cJSON_IsString(v) ? v->valuestring : number, r->from))
 		return;
 	if (r->to)
-		(void)cJSON_ReplaceItemInObjectCaseSensitive(parameters, r->name, cJSON_CreateString(r->to));
+		(void)cJSON_ReplaceItemInObjectCaseSensitive(parameters, r->name,
+							     cJSON_CreateString(r->to));
 	else
 		cJSON_DeleteItemFromObjectCaseSensitive(parameters, r->name);
 }
 
 /* Takes what is no row of ours out of `parameters`: the duration, and what asks for nothing. */
-static int take_extra(const struct alias *alias, cJSON *parameters, uint64_t *ret_ms, struct error *e)
+static int take_extra(const struct alias *alias, cJSON *parameters, uint64_t *ret_ms,
+		      struct error *e)
 {
 	for (const struct alias_row *r = alias->rows; r->name; r++) {
 		cJSON *one, *v;
@@ -127,8 +133,8 @@ static int take_extra(const struct alias *alias, cJSON *parameters, uint64_t *re
 	return 0;
 }
 
-static int parse_alias(const struct action *a, const struct alias *alias, const cJSON *parameters, void *ret,
-		       uint64_t *ret_ms, struct error *e)
+static int parse_alias(const struct action *a, const struct alias *alias, const cJSON *parameters,
+		       void *ret, uint64_t *ret_ms, struct error *e)
 {
 	struct row rows[ALIAS_ROWS_MAX];
 	cJSON *copy = cJSON_Duplicate(parameters, true);
@@ -142,13 +148,15 @@ static int parse_alias(const struct action *a, const struct alias *alias, const 
 		translate(t, copy);
 	n = alias_rows(a, alias, rows);
 	r = take_extra(alias, copy, ret_ms, e);
-	/* Rows the alias does not have keep our defaults: they are appended when nobody can give them. */
+	/* Rows the alias does not have keep our defaults: they are appended when nobody can give
+	 * them. */
 	for (size_t i = 0; r == 0 && i < a->n_rows; i++) {
 		bool mapped = false;
 
 		for (const struct alias_row *t = alias->rows; t->name; t++)
 			mapped |= str_eq(t->row, a->rows[i].name);
-		if (!mapped && n < ALIAS_ROWS_MAX && a->rows[i].def && !cJSON_HasObjectItem(copy, a->rows[i].name))
+		if (!mapped && n < ALIAS_ROWS_MAX && a->rows[i].def &&
+		    !cJSON_HasObjectItem(copy, a->rows[i].name))
 			rows[n++] = a->rows[i];
 	}
 	if (r == 0)
@@ -157,8 +165,8 @@ static int parse_alias(const struct action *a, const struct alias *alias, const 
 	return r;
 }
 
-int action_parse(const struct action *a, const struct alias *alias, const cJSON *parameters, void *ret,
-		 uint64_t *ret_duration_ms, struct error *e)
+int action_parse(const struct action *a, const struct alias *alias, const cJSON *parameters,
+		 void *ret, uint64_t *ret_duration_ms, struct error *e)
 {
 	if (alias)
 		return parse_alias(a, alias, parameters, ret, ret_duration_ms, e);

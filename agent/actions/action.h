@@ -23,13 +23,13 @@ struct facts {
 	/* Given by the caller of look() */
 	const struct policy *policy;
 	pid_t caller_pid;
-	pid_t own_pids[2];	    /* faultd and its guardian; 0: none */
-	uint64_t seed;		    /* of every random choice */
-	const struct plan *so_far;  /* `again`: the steps the fault has; NULL at its start */
+	pid_t own_pids[2];         /* faultd and its guardian; 0: none */
+	uint64_t seed;             /* of every random choice */
+	const struct plan *so_far; /* `again`: the steps the fault has; NULL at its start */
 
 	/* Found */
 	struct process_list processes;
-	uid_t user;		    /* of the selection, when one is named */
+	uid_t user; /* of the selection, when one is named */
 	struct cpu_list cpus;
 	struct interface interfaces[INTERFACES_MAX];
 	size_t n_interfaces;
@@ -43,8 +43,9 @@ void facts_done(struct facts *f);
 /* How another dialect names a parameter. */
 struct alias_row {
 	const char *name; /* there; NULL ends the table */
-	const char *row;  /* here; "duration": seconds as text; "": accepted, there is nothing to do */
-	const char *def;  /* their default, or NULL for ours */
+	const char
+		*row; /* here; "duration": seconds as text; "": accepted, there is nothing to do */
+	const char *def; /* their default, or NULL for ours */
 	bool required;
 	const char *from, *to; /* one value that is said differently; `to` NULL: as if not given */
 };
@@ -56,12 +57,13 @@ struct alias {
 
 enum duration_need {
 	DURATION_REQUIRED,
-	DURATION_OPTIONAL, /* done when its results are in; a duration is needed with `interval` only */
+	DURATION_OPTIONAL, /* done when its results are in; a duration is needed with `interval`
+			      only */
 };
 
 struct action {
 	const char *name;
-	const char *summary;	 /* one line */
+	const char *summary;     /* one line */
 	const char *description; /* what the victim sees, what is changed, how it is put back */
 	enum hold hold;
 	enum duration_need duration;
@@ -70,14 +72,16 @@ struct action {
 	size_t params_size;
 	const struct alias *aliases; /* may be NULL */
 
-	/* Reads the host, changes nothing; refuses what rows cannot say. Returns 0 or a negative errno. */
+	/* Reads the host, changes nothing; refuses what rows cannot say. Returns 0 or a negative
+	 * errno. */
 	int (*look)(const void *params, struct facts *facts, struct error *e);
 	/* Appends steps. Pure. Returns 0 or a negative errno. */
-	int (*plan)(const void *params, const struct facts *facts, struct plan *plan, struct error *e);
+	int (*plan)(const void *params, const struct facts *facts, struct plan *plan,
+		    struct error *e);
 	/* One line for people, without a full stop. */
 	void (*describe)(const void *params, struct text *t);
-	/* Milliseconds after which look() and plan() are asked again, for steps that are new by then;
-	 * 0: never. May be NULL. */
+	/* Milliseconds after which look() and plan() are asked again, for steps that are new by
+	 * then; 0: never. May be NULL. */
 	uint64_t (*interval_ms)(const void *params);
 };
 
@@ -95,8 +99,8 @@ const struct action *action_find(const char *name, const struct alias **ret_alia
 
 /* Reads the parameters (JSON object) into `ret` (params_size bytes), through an alias if not NULL.
  * `ret_duration_ms` is set when the alias carries the duration in a parameter. */
-int action_parse(const struct action *a, const struct alias *alias, const cJSON *parameters, void *ret,
-		 uint64_t *ret_duration_ms, struct error *e);
+int action_parse(const struct action *a, const struct alias *alias, const cJSON *parameters,
+		 void *ret, uint64_t *ret_duration_ms, struct error *e);
 
 /* The catalogue entry; `full` adds description and JSON Schema. NULL: out of memory. */
 cJSON *action_print(const struct action *a, bool full);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cpu-stress: the victim sees CPUs that are busy to an exact percentage.
- * Changed on the host: nothing but processes; one pinned faultd-load worker per CPU runs a closed loop.
- * Put back by killing them; they also die with faultd and at their own deadline. */
+ * Changed on the host: nothing but processes; one pinned faultd-load worker per CPU runs a closed
+ * loop. Put back by killing them; they also die with faultd and at their own deadline. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,11 +19,24 @@ struct cpu_stress {
 static const char *const modes[] = {"add", "total", NULL};
 
 static const struct row rows[] = {
-	{.name = "percent", .type = ROW_NUMBER, FIELD(struct cpu_stress, percent), .def = "100", .min = 1,
-	 .max = 100, .unit = "%", .text = "load on each chosen CPU"},
-	{.name = "cpus", .type = ROW_STRING, FIELD_STRING(struct cpu_stress, cpus), .def = "all",
+	{.name = "percent",
+	 .type = ROW_NUMBER,
+	 FIELD(struct cpu_stress, percent),
+	 .def = "100",
+	 .min = 1,
+	 .max = 100,
+	 .unit = "%",
+	 .text = "load on each chosen CPU"},
+	{.name = "cpus",
+	 .type = ROW_STRING,
+	 FIELD_STRING(struct cpu_stress, cpus),
+	 .def = "all",
 	 .text = "all, how many, or which: a count such as 2, or a list such as 0,2-3 or 0-0"},
-	{.name = "mode", .type = ROW_ENUM, FIELD(struct cpu_stress, mode), .def = "add", .values = modes,
+	{.name = "mode",
+	 .type = ROW_ENUM,
+	 FIELD(struct cpu_stress, mode),
+	 .def = "add",
+	 .values = modes,
 	 .text = "add: this much more than there is; total: this much in all, others' load included"},
 };
 
@@ -52,7 +65,8 @@ static int choose_item(const char *item, void *arg)
 		return -EINVAL;
 	memcpy(first_text, item, n);
 	first_text[n] = '\0';
-	if (str_to_u64(first_text, &first) < 0 || str_to_u64(item[n] ? item + n + 1 : first_text, &last) < 0)
+	if (str_to_u64(first_text, &first) < 0 ||
+	    str_to_u64(item[n] ? item + n + 1 : first_text, &last) < 0)
 		return -EINVAL;
 	if (first > last)
 		return -EINVAL;
@@ -96,14 +110,16 @@ static int look(const void *params, struct facts *facts, struct error *e)
 	int r = cpu_list_read(&facts->cpus);
 
 	if (r < 0)
-		return error_set(e, ERROR_UNSUPPORTED, r, "cannot read the CPUs of this host: %s", strerror(-r));
+		return error_set(e, ERROR_UNSUPPORTED, r, "cannot read the CPUs of this host: %s",
+				 strerror(-r));
 	r = choose(p->cpus, &facts->cpus, &choice);
 	if (r == 0)
 		return 0;
-	(void)snprintf(allowed, sizeof(allowed), "all, 1 to %u, or a list out of CPUs %u to %u", facts->cpus.n,
-		       facts->cpus.cpu[0], facts->cpus.cpu[facts->cpus.n - 1]);
+	(void)snprintf(allowed, sizeof(allowed), "all, 1 to %u, or a list out of CPUs %u to %u",
+		       facts->cpus.n, facts->cpus.cpu[0], facts->cpus.cpu[facts->cpus.n - 1]);
 	return error_field(e, "parameters.cpus", p->cpus, allowed, "%s %s", p->cpus,
-			   r == -ENXIO ? "is more than this host has" : "is neither a count nor a list");
+			   r == -ENXIO ? "is more than this host has"
+				       : "is neither a count nor a list");
 }
 
 static int plan(const void *params, const struct facts *facts, struct plan *plan, struct error *e)
@@ -121,9 +137,11 @@ static int plan(const void *params, const struct facts *facts, struct plan *plan
 			continue;
 		s = plan_add(plan, STEP_CHILD);
 		if (!s)
-			return error_set(e, ERROR_FAILED, -errno, "cannot plan: %s", strerror(errno));
-		(void)snprintf(s->child.load, sizeof(s->child.load), "cpu --cpu %u --percent %.6g --mode %s", i,
-			       p->percent, modes[p->mode]);
+			return error_set(e, ERROR_FAILED, -errno, "cannot plan: %s",
+					 strerror(errno));
+		(void)snprintf(s->child.load, sizeof(s->child.load),
+			       "cpu --cpu %u --percent %.6g --mode %s", i, p->percent,
+			       modes[p->mode]);
 	}
 	return 0;
 }
@@ -163,8 +181,9 @@ extern const struct action action_cpu_stress;
 const struct action action_cpu_stress = {
 	.name = "cpu-stress",
 	.summary = "Keep CPUs busy to an exact percentage",
-	.description = "One pinned worker per chosen CPU burns the given share of it in a closed loop. The workers "
-		       "die when the fault ends, with faultd, and at their own deadline.",
+	.description =
+		"One pinned worker per chosen CPU burns the given share of it in a closed loop. The workers "
+		"die when the fault ends, with faultd, and at their own deadline.",
 	.hold = HOLD_CHILD,
 	.duration = DURATION_REQUIRED,
 	.rows = rows,

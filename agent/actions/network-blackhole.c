@@ -16,7 +16,8 @@ static int look(const void *params, struct facts *facts, struct error *e)
 
 static int plan(const void *params, const struct facts *facts, struct plan *plan, struct error *e)
 {
-	return network_plan(&((const struct network_blackhole *)params)->network, 100, facts, plan, e);
+	return network_plan(&((const struct network_blackhole *)params)->network, 100, facts, plan,
+			    e);
 }
 
 static void describe(const void *params, struct text *t)
@@ -29,7 +30,9 @@ static const struct alias_row ssm_rows[] = {
 	{.name = "Protocol", .row = "protocol", .required = true},
 	{.name = "Port", .row = "ports", .required = true},
 	{.name = "TrafficType", .row = "direction", .def = "ingress"},
-	{.name = "Interface", .row = "interface", .def = "ALL"}, /* the document has none: its rule is the host's */
+	{.name = "Interface",
+	 .row = "interface",
+	 .def = "ALL"}, /* the document has none: its rule is the host's */
 	{.name = "DurationSeconds", .row = "duration", .required = true},
 	{.name = "InstallDependencies", .row = ""}, /* there are none to install */
 	{0}};
@@ -39,8 +42,9 @@ extern const struct action action_network_blackhole;
 const struct action action_network_blackhole = {
 	.name = "network-blackhole",
 	.summary = "Drop all matching packets of an interface",
-	.description = "Every matching packet is dropped, silently unless asked. ARP, neighbour discovery, DHCP, "
-		       "metadata addresses and the caller's SSH connection are spared.",
+	.description =
+		"Every matching packet is dropped, silently unless asked. ARP, neighbour discovery, DHCP, "
+		"metadata addresses and the caller's SSH connection are spared.",
 	.hold = HOLD_KERNEL,
 	.duration = DURATION_REQUIRED,
 	.rows = rows,

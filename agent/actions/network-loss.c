@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* network-loss: the victim sees a share of its packets vanish, as on a lossy network.
- * Changed on the host: a classifier on the interface (TCX link, or clsact and a filter) and a rule in it.
- * Put back by clearing the rule, then detaching; the rule itself ends at the deadline in any case. */
+ * Changed on the host: a classifier on the interface (TCX link, or clsact and a filter) and a rule
+ * in it. Put back by clearing the rule, then detaching; the rule itself ends at the deadline in any
+ * case. */
 #include "actions/network.h"
 
 struct network_loss {
@@ -10,8 +11,14 @@ struct network_loss {
 };
 
 static const struct row rows[] = {
-	{.name = "percent", .type = ROW_NUMBER, FIELD(struct network_loss, percent), .def = "7", .min = 0.001,
-	 .max = 100, .unit = "%", .text = "share of the matching packets that is dropped, each by chance"},
+	{.name = "percent",
+	 .type = ROW_NUMBER,
+	 FIELD(struct network_loss, percent),
+	 .def = "7",
+	 .min = 0.001,
+	 .max = 100,
+	 .unit = "%",
+	 .text = "share of the matching packets that is dropped, each by chance"},
 	NETWORK_ROWS(struct network_loss, "egress"),
 };
 
@@ -57,9 +64,10 @@ extern const struct action action_network_loss;
 const struct action action_network_loss = {
 	.name = "network-loss",
 	.summary = "Drop a share of the packets of an interface",
-	.description = "Matching packets are dropped by chance, silently unless asked. ARP, neighbour discovery, DHCP, "
-		       "metadata addresses and the caller's SSH connection are spared. A packet is what the kernel "
-		       "hands to the interface: one that the card is to split counts once.",
+	.description =
+		"Matching packets are dropped by chance, silently unless asked. ARP, neighbour discovery, DHCP, "
+		"metadata addresses and the caller's SSH connection are spared. A packet is what the kernel "
+		"hands to the interface: one that the card is to split counts once.",
 	.hold = HOLD_KERNEL,
 	.duration = DURATION_REQUIRED,
 	.rows = rows,

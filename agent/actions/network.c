@@ -52,7 +52,8 @@ static int look_interface(const char *name, struct looking *l, struct error *e)
 	if (strcasecmp(name, "DEFAULT") == 0) {
 		r = interface_default(&i);
 		if (r == -ENOENT)
-			return error_field(e, "parameters.interface", name, "the name of an interface",
+			return error_field(e, "parameters.interface", name,
+					   "the name of an interface",
 					   "this host has no default route");
 	} else {
 		r = interface_find(name, &i);
@@ -70,8 +71,8 @@ static int check_rows(const struct network *n, struct error *e)
 	bool ports = n->ports.n || n->source_ports.n;
 
 	if (ports && n->protocol != 0 && protocol_numbers[n->protocol] == IPPROTO_ICMP)
-		return error_field(e, n->ports.n ? "parameters.ports" : "parameters.sourcePorts", "",
-				   "tcp, udp, sctp or any as protocol", "icmp has no ports");
+		return error_field(e, n->ports.n ? "parameters.ports" : "parameters.sourcePorts",
+				   "", "tcp, udp, sctp or any as protocol", "icmp has no ports");
 	if (n->cidrs.n + n->exclude_cidrs.n > CIDRS_MAX)
 		return error_field(e, "parameters.cidrs", "", "64 with excludeCidrs", "too many");
 	return 0;
@@ -91,14 +92,17 @@ int network_look(const struct network *n, struct facts *facts, struct error *e)
 				   l.too_many ? "more than 8 interfaces" : "no interface is up");
 	for (size_t i = 0; i < facts->n_interfaces; i++) {
 		if (interface_l2_length(&facts->interfaces[i]) < 0)
-			return error_set(e, ERROR_UNSUPPORTED, -EOPNOTSUPP,
-					 "parameters.interface: the classifier does not know links of the type of %s",
-					 facts->interfaces[i].name);
+			return error_set(
+				e, ERROR_UNSUPPORTED, -EOPNOTSUPP,
+				"parameters.interface: the classifier does not know links of the type of %s",
+				facts->interfaces[i].name);
 	}
 	if (!feature_net_privilege())
-		return error_set(e, ERROR_UNSUPPORTED, -EPERM,
-				 "faultd lacks CAP_NET_ADMIN and CAP_BPF: it cannot attach packet classifiers");
-	facts->tcx = facts->policy->hook == HOOK_TCX || (facts->policy->hook == HOOK_AUTO && feature_tcx());
+		return error_set(
+			e, ERROR_UNSUPPORTED, -EPERM,
+			"faultd lacks CAP_NET_ADMIN and CAP_BPF: it cannot attach packet classifiers");
+	facts->tcx = facts->policy->hook == HOOK_TCX ||
+		     (facts->policy->hook == HOOK_AUTO && feature_tcx());
 	if (!n->allow_lockout)
 		facts->n_flows = ssh_connections(facts->caller_pid, facts->flows, FLOWS_MAX);
 	return 0;
@@ -117,7 +121,8 @@ static uint32_t threshold_of(double percent)
 	return percent >= 100.0 ? UINT32_MAX : (uint32_t)llround(percent / 100.0 * UINT32_MAX);
 }
 
-static void fill_rule(const struct network *n, double percent, const struct facts *facts, struct step_rule *ret)
+static void fill_rule(const struct network *n, double percent, const struct facts *facts,
+		      struct step_rule *ret)
 {
 	struct classify_rule *r = &ret->rule;
 
@@ -152,7 +157,8 @@ static int plan_direction(const struct network *n, double percent, const struct 
 	struct step *s;
 
 	if (facts->tcx ? !add_hook(plan, STEP_BPF_LINK, i, direction)
-		       : !add_hook(plan, STEP_QDISC, i, direction) || !add_hook(plan, STEP_FILTER, i, direction))
+		       : !add_hook(plan, STEP_QDISC, i, direction) ||
+				 !add_hook(plan, STEP_FILTER, i, direction))
 		return -errno;
 	s = add_hook(plan, STEP_RULE, i, direction);
 	if (!s)
@@ -161,16 +167,18 @@ static int plan_direction(const struct network *n, double percent, const struct 
 	return 0;
 }
 
-int network_plan(const struct network *n, double percent, const struct facts *facts, struct plan *plan,
-		 struct error *e)
+int network_plan(const struct network *n, double percent, const struct facts *facts,
+		 struct plan *plan, struct error *e)
 {
 	int r = 0;
 
 	for (size_t i = 0; i < facts->n_interfaces && r == 0; i++) {
 		if (n->direction != DIRECTION_INGRESS)
-			r = plan_direction(n, percent, facts, &facts->interfaces[i], CLASSIFY_EGRESS, plan);
+			r = plan_direction(n, percent, facts, &facts->interfaces[i],
+					   CLASSIFY_EGRESS, plan);
 		if (n->direction != DIRECTION_EGRESS && r == 0)
-			r = plan_direction(n, percent, facts, &facts->interfaces[i], CLASSIFY_INGRESS, plan);
+			r = plan_direction(n, percent, facts, &facts->interfaces[i],
+					   CLASSIFY_INGRESS, plan);
 	}
 	return r < 0 ? error_set(e, ERROR_FAILED, r, "cannot plan: %s", strerror(-r)) : 0;
 }
@@ -195,7 +203,8 @@ void network_describe(const struct network *n, struct text *t)
 {
 	static const char *const verbs[] = {"leaving", "arriving on", "leaving or arriving on"};
 
-	text_add(t, "%s%spackets", n->protocol ? network_protocols[n->protocol] : "", n->protocol ? " " : "");
+	text_add(t, "%s%spackets", n->protocol ? network_protocols[n->protocol] : "",
+		 n->protocol ? " " : "");
 	describe_ports(" to ports ", &n->ports, t);
 	describe_ports(" from ports ", &n->source_ports, t);
 	describe_cidrs(" exchanged with ", &n->cidrs, t);

@@ -17,10 +17,17 @@ struct process_kill {
 
 static const struct row rows[] = {
 	SELECT_ROWS(struct process_kill),
-	{.name = "signal", .type = ROW_STRING, FIELD_STRING(struct process_kill, signal), .def = "SIGTERM",
+	{.name = "signal",
+	 .type = ROW_STRING,
+	 FIELD_STRING(struct process_kill, signal),
+	 .def = "SIGTERM",
 	 .text = "the signal, a name or a number"},
-	{.name = "interval", .type = ROW_DURATION, FIELD(struct process_kill, interval_ms), .min = 100,
-	 .max = 3600000, .text = "select and signal again every so often, until the deadline"},
+	{.name = "interval",
+	 .type = ROW_DURATION,
+	 FIELD(struct process_kill, interval_ms),
+	 .min = 100,
+	 .max = 3600000,
+	 .text = "select and signal again every so often, until the deadline"},
 };
 
 static int signal_of(const struct process_kill *p)
@@ -36,11 +43,13 @@ static int look(const void *params, struct facts *facts, struct error *e)
 	int signal = signal_of(p);
 
 	if (signal == 0)
-		return error_field(e, "parameters.signal", p->signal, "a name such as SIGTERM, or 1 to 64",
-				   "%s is no signal", p->signal);
+		return error_field(e, "parameters.signal", p->signal,
+				   "a name such as SIGTERM, or 1 to 64", "%s is no signal",
+				   p->signal);
 	if (signal == SIGSTOP || signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU)
 		return error_field(e, "parameters.signal", p->signal, "a signal that does not stop",
-				   "%s stops a process for ever; process-pause continues it again", p->signal);
+				   "%s stops a process for ever; process-pause continues it again",
+				   p->signal);
 	return select_look(&p->selection, facts, e);
 }
 
@@ -102,8 +111,9 @@ extern const struct action action_process_kill;
 const struct action action_process_kill = {
 	.name = "process-kill",
 	.summary = "Send a signal to processes, once or again and again (irreversible)",
-	.description = "The chosen processes get the signal through a pidfd, so that a reused pid is never hit. The "
-		       "result lists each and what it led to. Protected processes are refused.",
+	.description =
+		"The chosen processes get the signal through a pidfd, so that a reused pid is never hit. The "
+		"result lists each and what it led to. Protected processes are refused.",
 	.hold = HOLD_NONE,
 	.duration = DURATION_OPTIONAL,
 	.rows = rows,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* process-pause: the victims stand still, their connections stay open.
- * Changed on the host: each gets SIGSTOP. Put back by SIGCONT, unless it had been stopped before or is
- * gone; pid and start time are in the journal, so the guardian can do it too. */
+ * Changed on the host: each gets SIGSTOP. Put back by SIGCONT, unless it had been stopped before or
+ * is gone; pid and start time are in the journal, so the guardian can do it too. */
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
@@ -16,9 +16,15 @@ struct process_pause {
 
 static const struct row rows[] = {
 	SELECT_ROWS(struct process_pause),
-	{.name = "children", .type = ROW_BOOLEAN, FIELD(struct process_pause, children), .def = "false",
+	{.name = "children",
+	 .type = ROW_BOOLEAN,
+	 FIELD(struct process_pause, children),
+	 .def = "false",
 	 .text = "pause what descends from them as well"},
-	{.name = "interval", .type = ROW_DURATION, FIELD(struct process_pause, interval_ms), .min = 100,
+	{.name = "interval",
+	 .type = ROW_DURATION,
+	 FIELD(struct process_pause, interval_ms),
+	 .min = 100,
 	 .max = 3600000,
 	 .text = "look again every so often: new descendants of the targets are paused too, and without count or percent new matches"},
 };
@@ -65,7 +71,8 @@ static bool is_target(const struct plan *plan, const struct process_list *list, 
 	return false;
 }
 
-static bool has_target_above(const struct planning *g, const struct plan *targets, const struct process *p)
+static bool has_target_above(const struct planning *g, const struct plan *targets,
+			     const struct process *p)
 {
 	const struct process_list *list = &g->facts->processes;
 
@@ -83,7 +90,8 @@ static int add_descendants(const struct planning *g, const struct plan *targets)
 		const struct process *p = &g->facts->processes.process[i];
 		int r;
 
-		if (p->state == 'Z' || select_protected(p, g->facts) || !has_target_above(g, targets, p))
+		if (p->state == 'Z' || select_protected(p, g->facts) ||
+		    !has_target_above(g, targets, p))
 			continue;
 		r = add(p, (void *)g);
 		if (r < 0)
@@ -128,8 +136,9 @@ extern const struct action action_process_pause;
 const struct action action_process_pause = {
 	.name = "process-pause",
 	.summary = "Stop processes and continue them at the end",
-	.description = "The chosen processes get SIGSTOP, and SIGCONT when the fault ends. One that was stopped before "
-		       "is left as it was. Protected processes are refused.",
+	.description =
+		"The chosen processes get SIGSTOP, and SIGCONT when the fault ends. One that was stopped before "
+		"is left as it was. Protected processes are refused.",
 	.hold = HOLD_JOURNAL,
 	.duration = DURATION_REQUIRED,
 	.rows = rows,

@@ -46,7 +46,9 @@ struct matcher {
 static int matcher_init(struct matcher *m, const struct selection *s, const struct facts *facts)
 {
 	*m = (struct matcher){.s = s, .facts = facts, .has_regex = s->pattern[0]};
-	return m->has_regex && regcomp(&m->regex, s->pattern, REG_EXTENDED | REG_NOSUB) != 0 ? -EINVAL : 0;
+	return m->has_regex && regcomp(&m->regex, s->pattern, REG_EXTENDED | REG_NOSUB) != 0
+		       ? -EINVAL
+		       : 0;
 }
 
 static void matcher_done(struct matcher *m)
@@ -71,8 +73,8 @@ static bool matches(const struct matcher *m, const struct process *p)
 	return !m->has_regex || (p->command[0] && regexec(&m->regex, p->command, 0, NULL, 0) == 0);
 }
 
-/* A name or pattern that also hits kernel threads or faultd means the others; one that hits a process
- * that keeps the host reachable is refused as a whole. */
+/* A name or pattern that also hits kernel threads or faultd means the others; one that hits a
+ * process that keeps the host reachable is refused as a whole. */
 static bool left_out(const struct matcher *m, const struct process *p)
 {
 	const char *why = select_protected(p, m->facts);
@@ -85,21 +87,23 @@ static int check_selection(const struct selection *s, struct facts *facts, struc
 	regex_t regex;
 
 	if (!s->name[0] && !s->pattern[0] && !s->pid.n && !s->user[0])
-		return error_field(e, "parameters", "", "name, pattern, pid or user", "nothing says which processes");
+		return error_field(e, "parameters", "", "name, pattern, pid or user",
+				   "nothing says which processes");
 	if (!!s->count + !!s->percent + s->all > 1)
 		return error_field(e, s->all ? "parameters.all" : "parameters.percent", "",
 				   "one of count, percent and all", "excludes the others");
 	if (s->user[0] && user_lookup(s->user, &facts->user) < 0)
-		return error_field(e, "parameters.user", s->user, "a name of /etc/passwd or a number",
-				   "no user %s", s->user);
+		return error_field(e, "parameters.user", s->user,
+				   "a name of /etc/passwd or a number", "no user %s", s->user);
 	if (s->pattern[0]) {
 		int r = regcomp(&regex, s->pattern, REG_EXTENDED | REG_NOSUB);
 		char why[96];
 
 		if (r != 0) {
 			(void)regerror(r, &regex, why, sizeof(why));
-			return error_field(e, "parameters.pattern", s->pattern, "an extended regular expression",
-					   "%s: %s", s->pattern, why);
+			return error_field(e, "parameters.pattern", s->pattern,
+					   "an extended regular expression", "%s: %s", s->pattern,
+					   why);
 		}
 		regfree(&regex);
 	}
@@ -109,26 +113,31 @@ static int check_selection(const struct selection *s, struct facts *facts, struc
 static int check_pids(const struct selection *s, const struct facts *facts, struct error *e)
 {
 	for (uint32_t i = 0; i < s->pid.n; i++) {
-		const struct process *p = process_list_find(&facts->processes, (pid_t)s->pid.number[i]);
+		const struct process *p =
+			process_list_find(&facts->processes, (pid_t)s->pid.number[i]);
 		char shown[24];
 		struct text t = TEXT(shown);
 
 		text_add(&t, "%lld", (long long)s->pid.number[i]);
 		if (!p || p->state == 'Z')
-			return error_field(e, "parameters.pid", shown, "a process that runs", "no process %s", shown);
+			return error_field(e, "parameters.pid", shown, "a process that runs",
+					   "no process %s", shown);
 	}
 	return 0;
 }
 
 static int check_protected(const struct matcher *m, struct error *e)
 {
-	for (size_t i = 0; i < m->facts->processes.n; i++) {
-		const struct process *p = &m->facts->processes.process[i];
+	const struct process_list *list = &m->facts->processes;
+
+	for (size_t i = 0; list->process && i < list->n; i++) {
+		const struct process *p = &list->process[i];
 		const char *why = select_protected(p, m->facts);
 
 		if (why && matches(m, p) && !left_out(m, p))
-			return error_set(e, ERROR_DENIED, -EACCES, "process %d (%s) is protected: %s", (int)p->pid,
-					 p->name, why);
+			return error_set(e, ERROR_DENIED, -EACCES,
+					 "process %d (%s) is protected: %s", (int)p->pid, p->name,
+					 why);
 	}
 	return 0;
 }
@@ -149,7 +158,8 @@ static int check_found(const struct selection *s, const struct facts *facts, str
 	if (r < 0)
 		return error_set(e, ERROR_FAILED, r, "cannot select processes: %s", strerror(-r));
 	if (n > STEPS_MAX)
-		return error_field(e, "parameters.count", "", "at most 1024 processes", "%zu processes match", n);
+		return error_field(e, "parameters.count", "", "at most 1024 processes",
+				   "%zu processes match", n);
 	if (n > 0 || facts->so_far)
 		return 0;
 	select_describe(s, &t);
@@ -158,7 +168,7 @@ static int check_found(const struct selection *s, const struct facts *facts, str
 
 int select_look(const struct selection *s, struct facts *facts, struct error *e)
 {
-	struct matcher m;
+	struct matcher m = {0};
 	int r = check_selection(s, facts, e);
 
 	if (r < 0)
@@ -188,7 +198,8 @@ static uint64_t mix(uint64_t x)
 /* For qsort_r(): the last argument is the seed. */
 static int by_age(const void *a, const void *b, void *seed)
 {
-	const struct process *p = *(const struct process *const *)a, *q = *(const struct process *const *)b;
+	const struct process *p = *(const struct process *const *)a,
+			     *q = *(const struct process *const *)b;
 
 	if (p->start != q->start)
 		return p->start < q->start ? -1 : 1;
@@ -202,7 +213,8 @@ static int by_youth(const void *a, const void *b, void *seed)
 
 static int by_chance(const void *a, const void *b, void *seed)
 {
-	const struct process *p = *(const struct process *const *)a, *q = *(const struct process *const *)b;
+	const struct process *p = *(const struct process *const *)a,
+			     *q = *(const struct process *const *)b;
 	uint64_t x = mix(*(const uint64_t *)seed ^ (uint64_t)p->pid);
 	uint64_t y = mix(*(const uint64_t *)seed ^ (uint64_t)q->pid);
 
@@ -224,8 +236,10 @@ static size_t how_many(const struct selection *s, size_t n)
 int select_each(const struct selection *s, const struct facts *facts,
 		int (*each)(const struct process *p, void *arg), void *arg)
 {
-	static int (*const orders[])(const void *, const void *, void *) = {by_chance, by_youth, by_age};
-	_cleanup_free_ const struct process **chosen = calloc(facts->processes.n + 1, sizeof(*chosen));
+	static int (*const orders[])(const void *, const void *, void *) = {by_chance, by_youth,
+									    by_age};
+	_cleanup_free_
+	const struct process **chosen = calloc(facts->processes.n + 1, sizeof(*chosen));
 	uint64_t seed = facts->seed;
 	struct matcher m;
 	size_t n = 0;
@@ -253,7 +267,8 @@ void select_describe(const struct selection *s, struct text *t)
 		text_add(t, "%lld %s process%s", (long long)s->count, select_orders[s->order],
 			 s->count == 1 ? "" : "es");
 	else if (s->percent)
-		text_add(t, "%lld %% (%s) of the processes", (long long)s->percent, select_orders[s->order]);
+		text_add(t, "%lld %% (%s) of the processes", (long long)s->percent,
+			 select_orders[s->order]);
 	else
 		text_add(t, "all processes");
 	if (s->name[0])

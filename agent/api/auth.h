@@ -9,7 +9,8 @@
  * Returns 0 or -ENOENT. */
 int group_lookup(const char *name, gid_t *ret);
 
-/* Was the peer of this connection a member of `gid` when it connected? (SO_PEERGROUPS, Linux 4.13) */
+/* Was the peer of this connection a member of `gid` when it connected? (SO_PEERGROUPS, Linux 4.13)
+ */
 bool peer_in_group(int fd, gid_t primary, gid_t gid);
 
 #endif

@@ -104,7 +104,7 @@ static void add_times(cJSON *o, const struct fault *f)
 		cJSON_AddNumberToObject(o, "leaseMs", (double)f->lease_ms);
 		cJSON_AddNumberToObject(o, "leaseRemainingMs",
 					f->lease_boot_ns > now && fault_is_open(f)
-						? (double)((f->lease_boot_ns - now) / NSEC_PER_MSEC)
+						? (double)(f->lease_boot_ns - now) / NSEC_PER_MSEC
 						: 0);
 	}
 	if (f->applied_ns)
@@ -150,7 +150,8 @@ cJSON *fault_json(struct fault *f, bool full)
 	cJSON_AddStringToObject(o, "reason", f->reason);
 	f->action->describe(f->params, &t);
 	cJSON_AddStringToObject(o, "description", buffer);
-	cJSON_AddItemToObject(o, "parameters", schema_print(f->action->rows, f->action->n_rows, f->params));
+	cJSON_AddItemToObject(o, "parameters",
+			      schema_print(f->action->rows, f->action->n_rows, f->params));
 	cJSON_AddStringToObject(o, "hold", hold_name(f->action->hold));
 	cJSON_AddBoolToObject(o, "irreversible", action_is_irreversible(f->action));
 	cJSON_AddBoolToObject(o, "attached", f->attached);

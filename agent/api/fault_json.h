@@ -10,8 +10,8 @@
  * NULL: out of memory. */
 cJSON *fault_json(struct fault *f, bool full);
 
-/* {"event":"state",…}, {"event":"figures",…}, {"event":NAME,"fault":{…}} as one line of text; NULL: out
- * of memory. The caller frees it. */
+/* {"event":"state",…}, {"event":"figures",…}, {"event":NAME,"fault":{…}} as one line of text; NULL:
+ * out of memory. The caller frees it. */
 char *fault_event_line(const struct fault *f);
 char *fault_figures_line(struct fault *f);
 char *fault_whole_line(struct fault *f, const char *event);

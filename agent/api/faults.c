@@ -56,7 +56,8 @@ static void wait_for_start(struct api *api, struct http_request *q, struct fault
 		http_answer(q, 500, NULL, NULL);
 		return;
 	}
-	*s = (struct starting){.q = q, .api = api, .fault = f, .listener = {.event = on_start_event, .arg = s}};
+	*s = (struct starting){
+		.q = q, .api = api, .fault = f, .listener = {.event = on_start_event, .arg = s}};
 	q->data = s;
 	q->gone = on_start_gone;
 	faults_listen(api->faults, &s->listener);
@@ -116,7 +117,7 @@ static struct fault *find(struct api *api, struct http_request *q, const char *i
 	struct error e;
 
 	if (!f) {
-		error_set(&e, ERROR_NOT_FOUND, -ENOENT, "no fault %s", id);
+		(void)error_set(&e, ERROR_NOT_FOUND, -ENOENT, "no fault %s", id);
 		answer_error(q, &e);
 	}
 	return f;
@@ -136,8 +137,8 @@ static const char *stopped_by(const struct http_request *q, char *buffer, size_t
 	return buffer;
 }
 
-/* Undoing takes place before fault_end() returns, so the answer can be given at once; a fault whose undo
- * fails is answered as stuck rather than kept waiting for. */
+/* Undoing takes place before fault_end() returns, so the answer can be given at once; a fault whose
+ * undo fails is answered as stuck rather than kept waiting for. */
 void delete_fault(struct api *api, struct http_request *q, const char *id)
 {
 	struct fault *f = find(api, q, id);
@@ -191,7 +192,7 @@ void renew_fault(struct api *api, struct http_request *q, const char *id)
 		answer_json(q, 200, fault_json(f, false));
 		return;
 	}
-	error_set(&e, r == -ENOENT ? ERROR_VALIDATION : ERROR_CONFLICT, r, "fault %s %s", f->id,
-		  r == -ENOENT ? "has no lease" : "is no longer active");
+	(void)error_set(&e, r == -ENOENT ? ERROR_VALIDATION : ERROR_CONFLICT, r, "fault %s %s",
+			f->id, r == -ENOENT ? "has no lease" : "is no longer active");
 	answer_error(q, &e);
 }

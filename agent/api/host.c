@@ -26,7 +26,7 @@ void get_action(struct api *api, struct http_request *q, const char *id)
 		answer_json(q, 200, action_print(a, true));
 		return;
 	}
-	error_set(&e, ERROR_NOT_FOUND, -ENOENT, "no action %s", id);
+	(void)error_set(&e, ERROR_NOT_FOUND, -ENOENT, "no action %s", id);
 	answer_error(q, &e);
 }
 
@@ -49,11 +49,13 @@ void get_doctor(struct api *api, struct http_request *q, const char *id)
 	struct check checks[CHECKS_MAX];
 	size_t n = features_check(checks);
 
-	cJSON_AddItemToArray(array, check_json("guardian", guardian ? CHECK_OK : CHECK_MISSING,
-					       guardian ? "connected: it puts the host back if faultd dies"
-							: "not connected: no fault is accepted until it is"));
+	cJSON_AddItemToArray(
+		array, check_json("guardian", guardian ? CHECK_OK : CHECK_MISSING,
+				  guardian ? "connected: it puts the host back if faultd dies"
+					   : "not connected: no fault is accepted until it is"));
 	for (size_t i = 0; i < n; i++)
-		cJSON_AddItemToArray(array, check_json(checks[i].name, checks[i].status, checks[i].detail));
+		cJSON_AddItemToArray(
+			array, check_json(checks[i].name, checks[i].status, checks[i].detail));
 	answer_json(q, 200, o);
 }
 

@@ -15,14 +15,14 @@
 
 #define CONNECTION_MEMORY (16 * 1024) /* libmicrohttpd's pool per connection: headers must fit */
 #define STREAM_BUFFER_MAX (1024 * 1024)
-#define SWEEP_MS	  1000
+#define SWEEP_MS          1000
 
 /* A connection. */
 struct client {
 	struct client *next, **prev;
 	int fd;
 	uint64_t since_boot_ns; /* of the last complete request, or of the connection */
-	bool served;		/* a request is complete and being answered: no time limit */
+	bool served;            /* a request is complete and being answered: no time limit */
 };
 
 struct http {
@@ -197,15 +197,17 @@ static enum MHD_Result send_answer(struct exchange *x)
 
 	x->text = NULL;
 	return queue(x, x->status,
-		     MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE), type);
+		     MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE),
+		     type);
 }
 
 static enum MHD_Result send_stream(struct exchange *x)
 {
 	x->response_queued = true;
-	return queue(x, MHD_HTTP_OK,
-		     MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 4096, read_stream, x, NULL),
-		     "application/x-ndjson");
+	return queue(
+		x, MHD_HTTP_OK,
+		MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 4096, read_stream, x, NULL),
+		"application/x-ndjson");
 }
 
 void http_answer(struct http_request *q, unsigned status, const char *error_name, char *text)
@@ -218,7 +220,9 @@ void http_answer(struct http_request *q, unsigned status, const char *error_name
 	}
 	x->status = text ? status : MHD_HTTP_INTERNAL_SERVER_ERROR;
 	x->error_name = error_name;
-	x->text = text ? text : strdup("{\"code\":\"FaultFailedException\",\"message\":\"out of memory\"}");
+	x->text =
+		text ? text
+		     : strdup("{\"code\":\"FaultFailedException\",\"message\":\"out of memory\"}");
 	resume(x);
 }
 
@@ -238,7 +242,8 @@ bool http_stream_add(struct http_request *q, const char *line)
 
 	if (x->ended)
 		return false;
-	more = x->buffered + n + 1 > STREAM_BUFFER_MAX ? NULL : realloc(x->buffer, x->buffered + n + 1);
+	more = x->buffered + n + 1 > STREAM_BUFFER_MAX ? NULL
+						       : realloc(x->buffer, x->buffered + n + 1);
 	if (!more) {
 		x->ended = true;
 		resume(x);
@@ -263,7 +268,8 @@ void http_stream_end(struct http_request *q)
 static struct exchange *new_exchange(struct http *h, struct MHD_Connection *c, const char *method,
 				     const char *path)
 {
-	const union MHD_ConnectionInfo *info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
 	struct exchange *x = calloc(1, sizeof(*x));
 	struct ucred peer = {.uid = (uid_t)-1};
 	socklen_t size = sizeof(peer);
@@ -290,7 +296,8 @@ static struct exchange *new_exchange(struct http *h, struct MHD_Connection *c, c
 
 static bool announces_too_much(struct MHD_Connection *c)
 {
-	const char *s = MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
+	const char *s =
+		MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
 	uint64_t n;
 
 	return s && (str_to_u64(s, &n) < 0 || n > REQUEST_BODY_MAX);
@@ -300,7 +307,8 @@ static enum MHD_Result refuse_size(struct exchange *x)
 {
 	x->status = MHD_HTTP_CONTENT_TOO_LARGE;
 	x->error_name = "RequestTooLargeException";
-	x->text = strdup("{\"code\":\"RequestTooLargeException\",\"message\":\"body: larger than 65536 bytes\"}");
+	x->text = strdup(
+		"{\"code\":\"RequestTooLargeException\",\"message\":\"body: larger than 65536 bytes\"}");
 	x->handled = true;
 	return x->text ? send_answer(x) : MHD_NO;
 }
@@ -310,7 +318,8 @@ static void take_body(struct exchange *x, const char *data, size_t n)
 	char *body;
 
 	if (x->too_large || x->length + n > REQUEST_BODY_MAX) {
-		x->too_large = true; /* read to its end and dropped, so that the client gets the answer */
+		x->too_large =
+			true; /* read to its end and dropped, so that the client gets the answer */
 		return;
 	}
 	body = realloc(x->body, x->length + n);
@@ -325,8 +334,9 @@ static void take_body(struct exchange *x, const char *data, size_t n)
 
 /* libmicrohttpd calls this with the headers, then with each piece of the body, then at its end, and
  * again whenever the connection is resumed before an answer was queued. */
-static enum MHD_Result on_access(void *cls, struct MHD_Connection *c, const char *path, const char *method,
-				 const char *version, const char *data, size_t *size, void **context)
+static enum MHD_Result on_access(void *cls, struct MHD_Connection *c, const char *path,
+				 const char *method, const char *version, const char *data,
+				 size_t *size, void **context)
 {
 	struct exchange *x = *context;
 
@@ -400,7 +410,8 @@ static void on_sweep(uv_timer_t *t)
 
 static void client_add(struct http *h, struct MHD_Connection *c, void **socket_context)
 {
-	const union MHD_ConnectionInfo *info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
 	struct client *client = info ? calloc(1, sizeof(*client)) : NULL;
 
 	if (!client)
@@ -433,7 +444,8 @@ static void on_connection(void *cls, struct MHD_Connection *c, void **socket_con
 	}
 }
 
-static void on_mhd_log(void *cls, const char *format, va_list ap)
+__attribute__((format(printf, 2, 0))) static void on_mhd_log(void *cls, const char *format,
+							     va_list ap)
 {
 	char line[256];
 
@@ -444,12 +456,13 @@ static void on_mhd_log(void *cls, const char *format, va_list ap)
 
 static int start_mhd(struct http *h, int listen_fd)
 {
-	h->mhd = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
-				  on_access, h, MHD_OPTION_EXTERNAL_LOGGER, on_mhd_log, NULL,
-				  MHD_OPTION_LISTEN_SOCKET, listen_fd, MHD_OPTION_CONNECTION_LIMIT,
-				  (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
-				  (unsigned)CONNECTION_IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-				  (size_t)CONNECTION_MEMORY, MHD_OPTION_NOTIFY_COMPLETED, on_completed, h,
+	h->mhd = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0,
+				  NULL, NULL, on_access, h, MHD_OPTION_EXTERNAL_LOGGER, on_mhd_log,
+				  NULL, MHD_OPTION_LISTEN_SOCKET, listen_fd,
+				  MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
+				  MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)CONNECTION_IDLE_S,
+				  MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
+				  MHD_OPTION_NOTIFY_COMPLETED, on_completed, h,
 				  MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_END);
 	return h->mhd ? 0 : -EIO;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* HTTP/1.1 on a listening socket, inside the loop: libmicrohttpd without threads. Owns connections and
- * their limits (size, number, time); knows nothing of what is asked. */
+/* HTTP/1.1 on a listening socket, inside the loop: libmicrohttpd without threads. Owns connections
+ * and their limits (size, number, time); knows nothing of what is asked. */
 #ifndef FAULTD_API_HTTP_H
 #define FAULTD_API_HTTP_H
 
@@ -18,13 +18,16 @@ struct http_request {
 	const char *path;
 	const char *body;
 	size_t body_length;
-	int fd;		      /* of the connection */
-	struct caller caller; /* from the socket: pid, uid, gid; in_group is the handler's to find out */
-	void *data;	      /* the handler's */
-	void (*gone)(struct http_request *q); /* the handler's: the request is over, answered or not */
+	int fd; /* of the connection */
+	struct caller
+		caller; /* from the socket: pid, uid, gid; in_group is the handler's to find out */
+	void *data;     /* the handler's */
+	void (*gone)(
+		struct http_request *q); /* the handler's: the request is over, answered or not */
 };
 
-/* Called once per complete request. It answers with one of the http_answer* functions, now or later. */
+/* Called once per complete request. It answers with one of the http_answer* functions, now or
+ * later. */
 typedef void (*http_handler)(struct http_request *q, void *arg);
 
 /* Takes over `listen_fd`. Returns 0 or a negative errno. */
@@ -37,8 +40,8 @@ void http_free(struct http *h);
 /* Answers with `text` (malloc'd, taken over) and, for an error, its name in x-amzn-ErrorType. */
 void http_answer(struct http_request *q, unsigned status, const char *error_name, char *text);
 
-/* Answers with a stream of lines. Lines are added until it is ended; `gone` tells when the client left
- * first. Adding returns false when the client does not read and the stream was given up. */
+/* Answers with a stream of lines. Lines are added until it is ended; `gone` tells when the client
+ * left first. Adding returns false when the client does not read and the stream was given up. */
 void http_stream_begin(struct http_request *q);
 bool http_stream_add(struct http_request *q, const char *line);
 void http_stream_end(struct http_request *q);

@@ -12,18 +12,12 @@ static const struct route {
 	const char *path; /* "{}" stands for one part without a slash */
 	void (*handle)(struct api *api, struct http_request *q, const char *id);
 } routes[] = {
-	{"POST", "/v1/faults", post_fault},
-	{"GET", "/v1/faults", get_faults},
-	{"DELETE", "/v1/faults", delete_faults},
-	{"GET", "/v1/faults/{}", get_fault},
-	{"DELETE", "/v1/faults/{}", delete_fault},
-	{"POST", "/v1/faults/{}/renew", renew_fault},
-	{"POST", "/v1/recover", recover},
-	{"GET", "/v1/actions", get_actions},
-	{"GET", "/v1/actions/{}", get_action},
-	{"GET", "/v1/events", stream_events},
-	{"GET", "/v1/doctor", get_doctor},
-	{"GET", "/v1/status", get_status},
+	{"POST", "/v1/faults", post_fault},        {"GET", "/v1/faults", get_faults},
+	{"DELETE", "/v1/faults", delete_faults},   {"GET", "/v1/faults/{}", get_fault},
+	{"DELETE", "/v1/faults/{}", delete_fault}, {"POST", "/v1/faults/{}/renew", renew_fault},
+	{"POST", "/v1/recover", recover},          {"GET", "/v1/actions", get_actions},
+	{"GET", "/v1/actions/{}", get_action},     {"GET", "/v1/events", stream_events},
+	{"GET", "/v1/doctor", get_doctor},         {"GET", "/v1/status", get_status},
 };
 
 void answer_json(struct http_request *q, unsigned status, cJSON *o)
@@ -92,8 +86,9 @@ void api_handle(struct http_request *q, void *arg)
 		}
 	}
 	if (path_known)
-		error_set(&e, ERROR_METHOD, -EINVAL, "%.16s is not a method of %.64s", q->method, q->path);
+		(void)error_set(&e, ERROR_METHOD, -EINVAL, "%.16s is not a method of %.64s",
+				q->method, q->path);
 	else
-		error_set(&e, ERROR_NOT_FOUND, -ENOENT, "no such path: %.128s", q->path);
+		(void)error_set(&e, ERROR_NOT_FOUND, -ENOENT, "no such path: %.128s", q->path);
 	answer_error(q, &e);
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The two streams: every event of every fault, and one attached fault, which ends with its client. */
+/* The two streams: every event of every fault, and one attached fault, which ends with its client.
+ */
 #include <stdlib.h>
 
 #include "api/fault_json.h"
 #include "api/handlers.h"
-#include "util/cleanup.h"
 
 #define FIGURES_MS 1000
 
@@ -22,12 +22,12 @@ static void free_handle(uv_handle_t *h)
 	free(h);
 }
 
+/* Takes `line` over; NULL (out of memory) adds nothing. */
 static void add(struct stream *s, char *line)
 {
-	_cleanup_free_ char *owned = line;
-
 	if (line)
 		(void)http_stream_add(s->q, line);
+	free(line);
 }
 
 /* Leaves the stream to the connection, which empties and ends it. */
@@ -53,7 +53,8 @@ static void on_stream_gone(struct http_request *q)
 		fault_end(f, "client gone");
 }
 
-static struct stream *new_stream(struct api *api, struct http_request *q, struct fault *f, fault_event_fn event)
+static struct stream *new_stream(struct api *api, struct http_request *q, struct fault *f,
+				 fault_event_fn event)
 {
 	struct stream *s = calloc(1, sizeof(*s));
 
@@ -61,7 +62,8 @@ static struct stream *new_stream(struct api *api, struct http_request *q, struct
 		http_answer(q, 500, NULL, NULL);
 		return NULL;
 	}
-	*s = (struct stream){.q = q, .api = api, .fault = f, .listener = {.event = event, .arg = s}};
+	*s = (struct stream){
+		.q = q, .api = api, .fault = f, .listener = {.event = event, .arg = s}};
 	q->data = s;
 	q->gone = on_stream_gone;
 	faults_listen(api->faults, &s->listener);
@@ -103,7 +105,8 @@ static void start(struct stream *s)
 	s->started = true;
 	http_stream_begin(s->q);
 	add(s, fault_whole_line(s->fault, "start"));
-	(void)fault_figures(s->fault, unused); /* the first sample, for the next to be compared with */
+	(void)fault_figures(s->fault,
+			    unused); /* the first sample, for the next to be compared with */
 	start_figures(s, faults_loop(s->api->faults));
 }
 

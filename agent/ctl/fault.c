@@ -82,7 +82,7 @@ void fault_print_list(const cJSON *faults)
 	struct table t = {.columns = 5};
 	const cJSON *fault;
 
-	for (size_t i = 0; i < t.columns; i++)
+	for (size_t i = 0; i < t.columns && keys[i]; i++)
 		table_cell(&t, BOLD, "%s", heads[i]);
 	cJSON_ArrayForEach(fault, faults)
 	{
@@ -204,12 +204,12 @@ static size_t result_columns(const cJSON *results, const char **keys)
 void fault_print_results(const cJSON *fault)
 {
 	const cJSON *results = json_list(fault, "results"), *result;
-	const char *keys[RESULT_COLUMNS_MAX];
+	const char *keys[RESULT_COLUMNS_MAX] = {0};
 	struct table t = {.columns = result_columns(results, keys)};
 
 	if (t.columns == 0)
 		return;
-	for (size_t i = 0; i < t.columns; i++)
+	for (size_t i = 0; i < t.columns && keys[i]; i++)
 		table_cell(&t, BOLD, "%s", strcmp(keys[i], "afterMs") == 0 ? "after ms" : keys[i]);
 	cJSON_ArrayForEach(result, results)
 	{

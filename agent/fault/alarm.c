@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One timerfd on CLOCK_BOOTTIME for everything that falls due, for libuv's timers stand still while
- * the machine sleeps. What has fallen due is found by looking at the faults themselves, against their
- * absolute times, so an alarm too many or too early is harmless. */
+ * the machine sleeps. What has fallen due is found by looking at the faults themselves, against
+ * their absolute times, so an alarm too many or too early is harmless. */
 #include <errno.h>
 #include <stdio.h>
 #include <sys/timerfd.h>
@@ -52,8 +52,9 @@ static bool is_due(uint64_t at, uint64_t now)
 static void attend_active(struct fault *f, uint64_t now)
 {
 	if (is_due(f->deadline_boot_ns, now))
-		fault_end(f, f->action->duration == DURATION_OPTIONAL && f->duration_ms == 0 ? "completed"
-											       : "deadline");
+		fault_end(f, f->action->duration == DURATION_OPTIONAL && f->duration_ms == 0
+				     ? "completed"
+				     : "deadline");
 	else if (is_due(f->lease_boot_ns, now))
 		fault_end(f, "lease expired");
 	else if (is_due(f->interval_boot_ns, now))
@@ -67,8 +68,8 @@ static void attend(struct fault *f, uint64_t now)
 	if (f->state == FAULT_ACTIVE) {
 		attend_active(f, now);
 	} else if (f->state == FAULT_JOURNALED && is_due(f->wait_boot_ns, now)) {
-		error_set(&e, ERROR_UNAVAILABLE, -ETIMEDOUT, "the guardian did not answer within %d ms",
-			  GUARDIAN_ACK_MS);
+		(void)error_set(&e, ERROR_UNAVAILABLE, -ETIMEDOUT,
+				"the guardian did not answer within %d ms", GUARDIAN_ACK_MS);
 		fault_fail(f, &e);
 	} else if (f->state == FAULT_STUCK && is_due(f->wait_boot_ns, now)) {
 		fault_undo(f);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From a request to a fault that is on record: find the action, read the parameters, ask the policy, look
- * at the host, plan, journal, and tell the guardian. Up to the journal nothing is changed anywhere. */
+/* From a request to a fault that is on record: find the action, read the parameters, ask the
+ * policy, look at the host, plan, journal, and tell the guardian. Up to the journal nothing is
+ * changed anywhere. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +14,8 @@
 
 static void make_id(char *ret)
 {
-	static const char digits[] = "0123456789abcdefghjkmnpqrstvwxyz"; /* Crockford: nothing looks alike */
+	static const char digits[] =
+		"0123456789abcdefghjkmnpqrstvwxyz"; /* Crockford: nothing looks alike */
 	uint8_t random[12] = {0};
 
 	if (getrandom(random, sizeof(random), 0) < 0)
@@ -49,8 +51,8 @@ static struct fault *new_fault(struct faults *all, const struct request *q, cons
 	return NULL;
 }
 
-static int find_action(const struct request *q, const struct action **ret, const struct alias **ret_alias,
-		       struct error *e)
+static int find_action(const struct request *q, const struct action **ret,
+		       const struct alias **ret_alias, struct error *e)
 {
 	char known[160];
 	struct text t = TEXT(known);
@@ -73,13 +75,16 @@ static int settle_duration(struct fault *f, uint64_t from_alias_ms, struct error
 				   "differs from the duration in the parameters");
 	if (from_alias_ms)
 		f->duration_ms = from_alias_ms;
-	if (f->duration_ms == 0 && (f->action->duration == DURATION_REQUIRED || interval || f->lease_ms))
-		return error_field(e, "duration", "", "a number with its unit, such as 30s, 5m or PT5M",
+	if (f->duration_ms == 0 &&
+	    (f->action->duration == DURATION_REQUIRED || interval || f->lease_ms))
+		return error_field(e, "duration", "",
+				   "a number with its unit, such as 30s, 5m or PT5M",
 				   "required%s and not given", interval ? " with interval" : "");
 	return 0;
 }
 
-static int ask_policy(const struct faults *all, const struct fault *f, const struct request *q, struct error *e)
+static int ask_policy(const struct faults *all, const struct fault *f, const struct request *q,
+		      struct error *e)
 {
 	const struct policy_question question = {
 		.duration_ms = f->duration_ms,
@@ -135,8 +140,9 @@ static int write_journal(struct faults *all, struct fault *f)
 
 static int no_guardian(struct error *e)
 {
-	return error_set(e, ERROR_UNAVAILABLE, -ENOTCONN,
-			 "no guardian is connected: without it nothing would put the host back if faultd died");
+	return error_set(
+		e, ERROR_UNAVAILABLE, -ENOTCONN,
+		"no guardian is connected: without it nothing would put the host back if faultd died");
 }
 
 /* Puts it on record and asks the guardian to read it; fault_apply() follows its answer. */
@@ -150,7 +156,8 @@ static int begin(struct faults *all, struct fault *f, struct error *e)
 	f->lease_boot_ns = f->lease_ms ? boot_ns() + f->lease_ms * NSEC_PER_MSEC : 0;
 	r = write_journal(all, f);
 	if (r < 0)
-		return error_set(e, ERROR_FAILED, r, "cannot write the journal: %s; nothing was changed", strerror(-r));
+		return error_set(e, ERROR_FAILED, r,
+				 "cannot write the journal: %s; nothing was changed", strerror(-r));
 	f->arm_number = guardian_link_arm(all->guardian);
 	if (f->arm_number == 0) {
 		journal_file_finish(&f->journal);
@@ -204,8 +211,8 @@ static int check_and_plan(struct faults *all, const struct request *q, const str
 	return 0;
 }
 
-int faults_request(struct faults *all, const struct request *q, const struct caller *c, struct fault **ret,
-		   struct error *e)
+int faults_request(struct faults *all, const struct request *q, const struct caller *c,
+		   struct fault **ret, struct error *e)
 {
 	struct fault *f = q->dry_run ? NULL : find_token(all, q->client_token);
 	int r;

@@ -13,8 +13,8 @@
 
 const char *fault_state_name(enum fault_state state)
 {
-	static const char *const names[_FAULT_STATE_MAX] = {"planned", "journaled", "applying", "active",
-							    "undoing", "stuck",	    "done",	"failed"};
+	static const char *const names[_FAULT_STATE_MAX] = {
+		"planned", "journaled", "applying", "active", "undoing", "stuck", "done", "failed"};
 	return names[state];
 }
 
@@ -72,9 +72,11 @@ static void sample_load(struct fault *f, unsigned n)
 	}
 	(void)cpu_times_read(&busy, &total);
 	if (f->sample_boot_ns && cpu >= f->sample_cpu_ns)
-		f->load = 100.0 * (double)(cpu - f->sample_cpu_ns) / (double)(now - f->sample_boot_ns) / n;
+		f->load = 100.0 * (double)(cpu - f->sample_cpu_ns) /
+			  (double)(now - f->sample_boot_ns) / n;
 	if (f->sample_boot_ns && total > f->sample_total)
-		f->host_load = 100.0 * (double)(busy - f->sample_busy) / (double)(total - f->sample_total);
+		f->host_load =
+			100.0 * (double)(busy - f->sample_busy) / (double)(total - f->sample_total);
 	f->sample_boot_ns = now;
 	f->sample_cpu_ns = cpu;
 	f->sample_busy = busy;
@@ -93,7 +95,8 @@ static void count_step(const struct fault *f, const struct step *s, struct count
 
 	if (s->kind == STEP_CHILD && s->child.pid)
 		c->children++;
-	if (s->kind == STEP_SIGNAL && s->state == STEP_APPLIED && !s->process.was_stopped && !s->process.gone)
+	if (s->kind == STEP_SIGNAL && s->state == STEP_APPLIED && !s->process.was_stopped &&
+	    !s->process.gone)
 		c->stopped++;
 	if (s->kind == STEP_KILL && s->state == STEP_APPLIED && !s->process.gone)
 		c->signalled++;
@@ -126,8 +129,10 @@ size_t fault_figures(struct fault *f, struct figure *ret)
 		ret[n++] = (struct figure){"hostLoad", f->host_load, "%", "load of the host"};
 	}
 	if (c.has_packets) {
-		ret[n++] = (struct figure){"matched", (double)c.packets.matched, "packets", "matched"};
-		ret[n++] = (struct figure){"dropped", (double)c.packets.dropped, "packets", "dropped"};
+		ret[n++] =
+			(struct figure){"matched", (double)c.packets.matched, "packets", "matched"};
+		ret[n++] =
+			(struct figure){"dropped", (double)c.packets.dropped, "packets", "dropped"};
 	}
 	if (f->action->hold == HOLD_JOURNAL)
 		ret[n++] = (struct figure){"paused", c.stopped, "processes", "paused"};

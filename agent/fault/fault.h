@@ -69,8 +69,8 @@ struct fault {
 	uint64_t interval_boot_ns; /* when to look again; 0: never */
 	uint64_t wait_boot_ns;     /* JOURNALED: patience with the guardian; STUCK: next try */
 	uint64_t retry_ms;
-	uint64_t applied_ns;       /* from request to applied; 0: not yet */
-	uint64_t undone_ns;        /* from the decision to end to undone; 0: not yet */
+	uint64_t applied_ns; /* from request to applied; 0: not yet */
+	uint64_t undone_ns;  /* from the decision to end to undone; 0: not yet */
 	uint64_t ending_boot_ns;
 
 	/* Watched processes: workers, and victims of signals */

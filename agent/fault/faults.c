@@ -13,15 +13,16 @@
 #include "util/log.h"
 #include "util/proc.h"
 
-#define LOCK_WAIT_MS   5000 /* a guardian may be undoing for our predecessor */
-#define OVER_KEPT_MAX  128  /* finished faults that can still be shown */
+#define LOCK_WAIT_MS     5000 /* a guardian may be undoing for our predecessor */
+#define OVER_KEPT_MAX    128  /* finished faults that can still be shown */
 #define OVERDUE_FATAL_MS 1000
 
 static void on_ack(uint32_t number, void *arg)
 {
 	struct faults *all = arg;
 
-	/* The guardian reads everything each time: an answer covers all that was asked before it. */
+	/* The guardian reads everything each time: an answer covers all that was asked before it.
+	 */
 	for (struct fault *f = all->first, *next; f; f = next) {
 		next = f->next;
 		if (f->state == FAULT_JOURNALED && f->arm_number && f->arm_number <= number) {
@@ -38,7 +39,8 @@ static void on_guardian(bool connected, void *arg)
 
 	if (connected)
 		return;
-	error_set(&e, ERROR_UNAVAILABLE, -ENOTCONN, "the guardian went away; nothing was changed");
+	(void)error_set(&e, ERROR_UNAVAILABLE, -ENOTCONN,
+			"the guardian went away; nothing was changed");
 	for (struct fault *f = all->first, *next; f; f = next) {
 		next = f->next;
 		if (f->state == FAULT_JOURNALED)
@@ -62,14 +64,17 @@ static int clean_up_after_predecessor(struct faults *all, struct error *e)
 	if (r < 0)
 		return error_set(e, ERROR_FAILED, r, "cannot read the journals: %s", strerror(-r));
 	if (result.faults)
-		log_notice("put back what %u faults of an earlier faultd had left: %u steps", result.faults,
-			   result.undone);
+		log_notice("put back what %u faults of an earlier faultd had left: %u steps",
+			   result.faults, result.undone);
 	if (result.bad)
-		log_error("%u bad lines or files in the journal: kept as *.bad, all others are undone", result.bad);
+		log_error(
+			"%u bad lines or files in the journal: kept as *.bad, all others are undone",
+			result.bad);
 	if (result.failed)
-		return error_set(e, ERROR_FAILED, -EUCLEAN,
-				 "%u steps of an earlier faultd could not be undone; see the log, then faultd-guardian --all",
-				 result.failed);
+		return error_set(
+			e, ERROR_FAILED, -EUCLEAN,
+			"%u steps of an earlier faultd could not be undone; see the log, then faultd-guardian --all",
+			result.failed);
 	return 0;
 }
 
@@ -81,8 +86,8 @@ static int open_all(struct faults *all, const struct faults_setup *setup, struct
 
 	all->dirfd = journal_dir_open(setup->runtime_dir, true);
 	if (all->dirfd < 0)
-		return error_set(e, ERROR_FAILED, all->dirfd, "cannot open %s/journal: %s", setup->runtime_dir,
-				 strerror(-all->dirfd));
+		return error_set(e, ERROR_FAILED, all->dirfd, "cannot open %s/journal: %s",
+				 setup->runtime_dir, strerror(-all->dirfd));
 	r = clean_up_after_predecessor(all, e);
 	if (r < 0)
 		return r;
@@ -93,12 +98,14 @@ static int open_all(struct faults *all, const struct faults_setup *setup, struct
 	if (r == 0)
 		r = alarm_start(all);
 	if (r == 0)
-		r = guardian_link_start(setup->loop, setup->runtime_dir, setup->guardian_path, &callbacks,
-					&all->guardian);
+		r = guardian_link_start(setup->loop, setup->runtime_dir, setup->guardian_path,
+					&callbacks, &all->guardian);
 	all->env.classifiers = classifiers_new();
 	if (r == 0 && !all->env.classifiers)
 		r = -ENOMEM;
-	return r < 0 ? error_set(e, ERROR_FAILED, r, "cannot set up in %s: %s", setup->runtime_dir, strerror(-r)) : 0;
+	return r < 0 ? error_set(e, ERROR_FAILED, r, "cannot set up in %s: %s", setup->runtime_dir,
+				 strerror(-r))
+		     : 0;
 }
 
 int faults_start(const struct faults_setup *setup, struct faults **ret, struct error *e)
@@ -258,7 +265,8 @@ bool faults_healthy(const struct faults *all)
 	uint64_t now = boot_ns();
 
 	for (const struct fault *f = all->first; f; f = f->next) {
-		if (f->state == FAULT_ACTIVE && now > f->deadline_boot_ns + OVERDUE_FATAL_MS * NSEC_PER_MSEC)
+		if (f->state == FAULT_ACTIVE &&
+		    now > f->deadline_boot_ns + OVERDUE_FATAL_MS * NSEC_PER_MSEC)
 			return false;
 	}
 	return true;

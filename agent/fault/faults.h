@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* All faults: the life cycle from request to done. Owns the journal directory and its lock, the tie to
- * the guardian, and the one alarm (timerfd on CLOCK_BOOTTIME) for deadlines, leases, intervals and
- * retries. */
+/* All faults: the life cycle from request to done. Owns the journal directory and its lock, the tie
+ * to the guardian, and the one alarm (timerfd on CLOCK_BOOTTIME) for deadlines, leases, intervals
+ * and retries. */
 #ifndef FAULTD_FAULT_FAULTS_H
 #define FAULTD_FAULT_FAULTS_H
 
@@ -15,12 +15,13 @@ struct faults_setup {
 	uv_loop_t *loop;
 	const char *runtime_dir;
 	const char *load_path;
-	const char *guardian_path; /* NULL: a supervisor runs the guardian */
+	const char *guardian_path;   /* NULL: a supervisor runs the guardian */
 	const struct policy *policy; /* outlives the faults; may change in place */
 };
 
-/* Takes the lock, undoes what a dead faultd left, and ties up the guardian. Returns 0, or a negative
- * errno and the error: -EWOULDBLOCK another faultd runs here, -EUCLEAN something could not be undone. */
+/* Takes the lock, undoes what a dead faultd left, and ties up the guardian. Returns 0, or a
+ * negative errno and the error: -EWOULDBLOCK another faultd runs here, -EUCLEAN something could not
+ * be undone. */
 int faults_start(const struct faults_setup *setup, struct faults **ret, struct error *e);
 
 /* Ends every fault now, for `reason`. Returns how many are still open (stuck). */
@@ -32,7 +33,8 @@ uv_loop_t *faults_loop(const struct faults *all);
 /* Refuses new faults from here on. */
 void faults_close(struct faults *all);
 
-/* After faults_stop_all(): closes all handles (the loop must run until they are gone), then frees. */
+/* After faults_stop_all(): closes all handles (the loop must run until they are gone), then frees.
+ */
 void faults_release(struct faults *all);
 void faults_free(struct faults *all);
 
@@ -52,14 +54,14 @@ void faults_unlisten(struct faults *all, struct fault_listener *l);
  *  0  `*ret` is begun: listeners hear when it is active, or over because it could not be applied;
  *  1  `*ret` is the fault that already has this clientToken;
  *  2  dry run: `*ret` is only planned, the caller frees it with fault_free();
- *  or a negative errno and the error: nothing was changed. A begun fault stays valid while it is open,
- *  and until the next request after that. */
-int faults_request(struct faults *all, const struct request *q, const struct caller *c, struct fault **ret,
-		   struct error *e);
+ *  or a negative errno and the error: nothing was changed. A begun fault stays valid while it is
+ * open, and until the next request after that. */
+int faults_request(struct faults *all, const struct request *q, const struct caller *c,
+		   struct fault **ret, struct error *e);
 void fault_free(struct fault *f);
 
-/* Ends it for `reason`. By return it is done, or failed, or stuck; or it was not yet applied and will
- * end as soon as the guardian has answered. Ending twice is nothing. */
+/* Ends it for `reason`. By return it is done, or failed, or stuck; or it was not yet applied and
+ * will end as soon as the guardian has answered. Ending twice is nothing. */
 void fault_end(struct fault *f, const char *reason);
 
 /* Renews the lease. Returns 0, -ENOENT (it has none) or -ESTALE (it is ending). */
@@ -76,8 +78,8 @@ void faults_retry(struct faults *all);
 bool faults_guardian_connected(const struct faults *all);
 pid_t faults_guardian_pid(const struct faults *all);
 
-/* For the watchdog: is any open fault past its deadline by a margin and not stuck? Then the loop does
- * not do its work, and the supervisor should know. */
+/* For the watchdog: is any open fault past its deadline by a margin and not stuck? Then the loop
+ * does not do its work, and the supervisor should know. */
 bool faults_healthy(const struct faults *all);
 
 #endif

@@ -22,8 +22,8 @@
 #include "util/proc.h"
 #include "util/str.h"
 
-#define RESPAWN_MS   500
-#define GOODBYE_MS   1000
+#define RESPAWN_MS      500
+#define GOODBYE_MS      1000
 #define SOCKET_PATH_MAX 108
 
 struct guardian_link {
@@ -154,12 +154,14 @@ static void on_child_exit(uv_poll_t *poll, int status, int events)
 	g->child = 0;
 	if (g->stopping)
 		return;
-	log_warning("the guardian ended (%s %d): starting it again", WIFSIGNALED(how) ? "signal" : "exit",
+	log_warning("the guardian ended (%s %d): starting it again",
+		    WIFSIGNALED(how) ? "signal" : "exit",
 		    WIFSIGNALED(how) ? WTERMSIG(how) : WEXITSTATUS(how));
 	(void)uv_timer_start(&g->respawn, on_respawn, RESPAWN_MS, 0);
 }
 
-/* In a session of its own: a terminal's Ctrl-C, and a kill of our process group, must not reach it. */
+/* In a session of its own: a terminal's Ctrl-C, and a kill of our process group, must not reach it.
+ */
 static int spawn_detached(const char *program, char **argv, pid_t *ret)
 {
 	posix_spawnattr_t attributes;
@@ -176,8 +178,8 @@ static int spawn_detached(const char *program, char **argv, pid_t *ret)
 	posix_spawn_file_actions_adddup2(&files, STDIN_FILENO, STDOUT_FILENO);
 	posix_spawnattr_setsigmask(&attributes, &none);
 	posix_spawnattr_setsigdefault(&attributes, &all);
-	posix_spawnattr_setflags(&attributes,
-				 POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK |
+						      POSIX_SPAWN_SETSIGDEF);
 	r = -posix_spawn(ret, program, &files, &attributes, argv, environment);
 	posix_spawn_file_actions_destroy(&files);
 	posix_spawnattr_destroy(&attributes);
@@ -202,8 +204,8 @@ static int watch_child(struct guardian_link *g, uv_loop_t *loop)
 
 static int spawn_guardian(struct guardian_link *g)
 {
-	char *argv[] = {(char *)"faultd-guardian", (char *)"--watch", (char *)"--once", (char *)"--runtime-dir",
-			g->runtime_dir, NULL};
+	char *argv[] = {(char *)"faultd-guardian", (char *)"--watch", (char *)"--once",
+			(char *)"--runtime-dir",   g->runtime_dir,    NULL};
 	int r = spawn_detached(g->program, argv, &g->child);
 
 	return r < 0 ? r : watch_child(g, g->beat.loop);
@@ -231,10 +233,12 @@ static int listen_at(struct guardian_link *g)
 	g->listen_fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (g->listen_fd < 0)
 		return -errno;
-	/* We hold the journal's lock, so no other faultd lives here: what is there is a dead one's. */
+	/* We hold the journal's lock, so no other faultd lives here: what is there is a dead one's.
+	 */
 	(void)unlink(g->socket_path);
 	mask = umask(0177);
-	r = bind(g->listen_fd, (const struct sockaddr *)&at, sizeof(at)) < 0 || listen(g->listen_fd, 4) < 0
+	r = bind(g->listen_fd, (const struct sockaddr *)&at, sizeof(at)) < 0 ||
+			    listen(g->listen_fd, 4) < 0
 		    ? -errno
 		    : 0;
 	(void)umask(mask);
@@ -248,8 +252,8 @@ static int init(struct guardian_link *g, uv_loop_t *loop, const char *runtime_di
 	g->fd = g->listen_fd = g->child_pidfd = -1;
 	if (!str_copy(g->runtime_dir, sizeof(g->runtime_dir), runtime_dir))
 		return -ENAMETOOLONG;
-	if ((size_t)snprintf(g->socket_path, sizeof(g->socket_path), "%s/" GUARDIAN_SOCKET, g->runtime_dir) >=
-	    sizeof(g->socket_path))
+	if ((size_t)snprintf(g->socket_path, sizeof(g->socket_path), "%s/" GUARDIAN_SOCKET,
+			     g->runtime_dir) >= sizeof(g->socket_path))
 		return -ENAMETOOLONG;
 	r = listen_at(g);
 	if (r == 0)

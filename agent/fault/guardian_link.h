@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* faultd's end of the tie to its guardian: the socket it connects to, the heartbeat while a fault is
- * open, and, when no supervisor runs the guardian, the guardian itself. */
+/* faultd's end of the tie to its guardian: the socket it connects to, the heartbeat while a fault
+ * is open, and, when no supervisor runs the guardian, the guardian itself. */
 #ifndef FAULTD_FAULT_GUARDIAN_LINK_H
 #define FAULTD_FAULT_GUARDIAN_LINK_H
 
@@ -19,21 +19,21 @@ struct guardian_callbacks {
 	void *arg;
 };
 
-/* Listens on RUNTIME/guardian.sock; starts `program` --watch when not NULL, and again whenever it ends.
- * Returns 0 or a negative errno. */
+/* Listens on RUNTIME/guardian.sock; starts `program` --watch when not NULL, and again whenever it
+ * ends. Returns 0 or a negative errno. */
 int guardian_link_start(uv_loop_t *loop, const char *runtime_dir, const char *program,
 			const struct guardian_callbacks *callbacks, struct guardian_link **ret);
 
-/* Says good-bye and closes; the loop must run once more for the handles. Waits a moment for a guardian
- * that it started, so that nothing is left running. */
+/* Says good-bye and closes; the loop must run once more for the handles. Waits a moment for a
+ * guardian that it started, so that nothing is left running. */
 void guardian_link_stop(struct guardian_link *g);
 void guardian_link_free(struct guardian_link *g); /* after the loop is done */
 
 bool guardian_link_connected(const struct guardian_link *g);
 pid_t guardian_link_pid(const struct guardian_link *g); /* 0: none */
 
-/* Tells it to read the journals and to expect beats from now on. Returns the number that acked() will
- * bring, or 0 when no guardian is connected. */
+/* Tells it to read the journals and to expect beats from now on. Returns the number that acked()
+ * will bring, or 0 when no guardian is connected. */
 uint32_t guardian_link_arm(struct guardian_link *g);
 
 /* No fault is open: no beats until the next arm. */

@@ -9,7 +9,8 @@
 #include "steps/replay.h"
 #include "util/crash_point.h"
 
-#define STEP_LINES_MAX 640 /* bytes of all the lines of one step: two step lines and three marks */
+#define STEP_LINES_MAX 640 /* bytes of all the lines of one step: two step lines and three marks \
+			    */
 
 static int reserve_to(struct journal_file *j, off_t end)
 {
@@ -18,7 +19,8 @@ static int reserve_to(struct journal_file *j, off_t end)
 	if (to <= j->allocated)
 		return 0;
 	/* Not every file system can allocate ahead; tmpfs, ext4, xfs and btrfs can. */
-	if (fallocate(j->fd, FALLOC_FL_KEEP_SIZE, j->allocated, to - j->allocated) < 0 && errno != EOPNOTSUPP)
+	if (fallocate(j->fd, FALLOC_FL_KEEP_SIZE, j->allocated, to - j->allocated) < 0 &&
+	    errno != EOPNOTSUPP)
 		return -errno;
 	j->allocated = to;
 	return 0;
@@ -41,7 +43,8 @@ static int append(struct journal_file *j, const struct text *t)
 		n = pwrite(j->fd, t->data, t->length, j->end);
 	while (n < 0 && errno == EINTR);
 	if (n != (ssize_t)t->length)
-		return n < 0 ? -errno : -ENOSPC; /* a part of a line is torn: the next one overwrites it */
+		return n < 0 ? -errno
+			     : -ENOSPC; /* a part of a line is torn: the next one overwrites it */
 	j->end += n;
 	crash_point("journal line written");
 	return 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The journal of one fault, as a file that faultd appends to. Space is allocated ahead of its end, so
- * that a full file system refuses a fault before anything changed and never strands one. */
+/* The journal of one fault, as a file that faultd appends to. Space is allocated ahead of its end,
+ * so that a full file system refuses a fault before anything changed and never strands one. */
 #ifndef FAULTD_FAULT_JOURNAL_FILE_H
 #define FAULTD_FAULT_JOURNAL_FILE_H
 

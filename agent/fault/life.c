@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The life of a fault after it was planned: journal, apply, look again, undo. Every change of state goes
- * through fault_set_state(), which logs it and tells the listeners. */
+/* The life of a fault after it was planned: journal, apply, look again, undo. Every change of state
+ * goes through fault_set_state(), which logs it and tells the listeners. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -21,7 +21,8 @@ void fault_set_state(struct fault *f, enum fault_state state, const char *what)
 						       : LEVEL_INFO;
 
 	f->state = state;
-	log_fault(level, f->id, f->action->name, "%s%s%s", fault_state_name(state), what[0] ? ": " : "", what);
+	log_fault(level, f->id, f->action->name, "%s%s%s", fault_state_name(state),
+		  what[0] ? ": " : "", what);
 	for (struct fault_listener *l = f->owner->listeners, *next; l; l = next) {
 		next = l->next;
 		l->event(f, l->arg);
@@ -38,8 +39,8 @@ static struct step_env env_of(const struct fault *f)
 	return env;
 }
 
-/* One step: what is there is read and journalled, then `begin`, the change, `did`. The error says which
- * step it was. */
+/* One step: what is there is read and journalled, then `begin`, the change, `did`. The error says
+ * which step it was. */
 static int apply_step(struct fault *f, size_t i, struct error *e)
 {
 	struct step_env env = env_of(f);
@@ -65,10 +66,12 @@ static int apply_step(struct fault *f, size_t i, struct error *e)
 		r = journal_file_step(&f->journal, i, s);
 	if (r >= 0)
 		r = journal_file_mark(&f->journal, JOURNAL_DID, i);
-	return r < 0 ? error_set(e, ERROR_FAILED, r, "cannot write the journal: %s", strerror(-r)) : 0;
+	return r < 0 ? error_set(e, ERROR_FAILED, r, "cannot write the journal: %s", strerror(-r))
+		     : 0;
 }
 
-/* Applies the steps from `first` on. The first failure ends it; what was done is the caller's to undo. */
+/* Applies the steps from `first` on. The first failure ends it; what was done is the caller's to
+ * undo. */
 static int apply_from(struct fault *f, size_t first, struct error *e)
 {
 	for (size_t i = first; i < f->plan.n; i++) {
@@ -118,7 +121,8 @@ void fault_apply(struct fault *f)
 		return;
 	}
 	if (nothing_was_hit(f)) {
-		error_set(&e, ERROR_FAILED, -ESRCH, "every process that was chosen vanished before it was signalled");
+		(void)error_set(&e, ERROR_FAILED, -ESRCH,
+				"every process that was chosen vanished before it was signalled");
 		fault_fail(f, &e);
 		return;
 	}
@@ -128,12 +132,14 @@ void fault_apply(struct fault *f)
 	text_add(&t, " for ");
 	text_add(&t, "%" PRIu64 " ms", fault_remaining_ms(f));
 	fault_set_state(f, FAULT_ACTIVE, text);
-	if (f->watches == NULL && f->action->duration == DURATION_OPTIONAL && f->interval_boot_ns == 0)
+	if (f->watches == NULL && f->action->duration == DURATION_OPTIONAL &&
+	    f->interval_boot_ns == 0)
 		fault_end(f, "completed");
 	alarm_set(f->owner);
 }
 
-/* Moves the steps of `fresh` that the fault does not have yet into its plan, planned and journalled. */
+/* Moves the steps of `fresh` that the fault does not have yet into its plan, planned and
+ * journalled. */
 static int take_new_steps(struct fault *f, const struct plan *fresh, struct error *e)
 {
 	for (size_t i = 0; i < fresh->n; i++) {
@@ -144,14 +150,16 @@ static int take_new_steps(struct fault *f, const struct plan *fresh, struct erro
 			continue;
 		s = plan_add(&f->plan, fresh->steps[i].kind);
 		if (!s)
-			return error_set(e, ERROR_QUOTA, -errno, "a fault has at most %d steps", STEPS_MAX);
+			return error_set(e, ERROR_QUOTA, -errno, "a fault has at most %d steps",
+					 STEPS_MAX);
 		*s = fresh->steps[i];
 		r = journal_file_reserve(&f->journal, 1);
 		if (r == 0)
 			r = journal_file_step(&f->journal, f->plan.n - 1, s);
 		if (r < 0) {
 			f->plan.n--;
-			return error_set(e, ERROR_FAILED, r, "cannot write the journal: %s", strerror(-r));
+			return error_set(e, ERROR_FAILED, r, "cannot write the journal: %s",
+					 strerror(-r));
 		}
 	}
 	return 0;
@@ -187,8 +195,8 @@ static int look_again(struct fault *f, struct error *e)
 	return r;
 }
 
-/* What cannot be reached this time (a protected process turned up, no memory) is told once and left; the
- * fault goes on to its deadline. */
+/* What cannot be reached this time (a protected process turned up, no memory) is told once and
+ * left; the fault goes on to its deadline. */
 void fault_look_again(struct fault *f)
 {
 	struct error e = {0};
@@ -219,7 +227,8 @@ static bool undo_step(struct fault *f, size_t i)
 	}
 	if (r < 0) {
 		s->state = STEP_FAILED;
-		log_fault(LEVEL_ERROR, f->id, f->action->name, "step %zu could not be undone: %s", i, strerror(-r));
+		log_fault(LEVEL_ERROR, f->id, f->action->name, "step %zu could not be undone: %s",
+			  i, strerror(-r));
 		return false;
 	}
 	/* What cannot be taken back stays applied, for the result. */
@@ -249,7 +258,8 @@ void fault_undo(struct fault *f)
 
 	watch_stop(f);
 	fault_set_state(f, FAULT_UNDOING, f->reason);
-	/* The rules before what they hang on, the last before the first; one failure stops no other. */
+	/* The rules before what they hang on, the last before the first; one failure stops no
+	 * other. */
 	for (size_t i = f->plan.n; i-- > 0;)
 		good &= undo_step(f, i);
 	if (!good) {
@@ -259,7 +269,8 @@ void fault_undo(struct fault *f)
 	journal_file_finish(&f->journal);
 	f->undone_ns = boot_ns() - f->ending_boot_ns;
 	(void)snprintf(text, sizeof(text), "%s, %s after %.1f ms", f->reason,
-		       action_is_irreversible(f->action) ? "over" : "put back", (double)f->undone_ns / 1e6);
+		       action_is_irreversible(f->action) ? "over" : "put back",
+		       (double)f->undone_ns / 1e6);
 	fault_set_state(f, f->has_failed ? FAULT_FAILED : FAULT_DONE, text);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The ends of processes, by pidfd: a worker that ends early ends its fault, for a load that is not there
- * must not be reported; a victim's end is its result. */
+/* The ends of processes, by pidfd: a worker that ends early ends its fault, for a load that is not
+ * there must not be reported; a victim's end is its result. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -38,7 +38,8 @@ void watch_stop(struct fault *f)
 
 static bool all_results_are_in(const struct fault *f)
 {
-	return f->watches == NULL && f->action->duration == DURATION_OPTIONAL && f->interval_boot_ns == 0;
+	return f->watches == NULL && f->action->duration == DURATION_OPTIONAL &&
+	       f->interval_boot_ns == 0;
 }
 
 static void victim_ended(struct fault *f, struct step *s)
@@ -62,10 +63,12 @@ static void worker_ended(struct fault *f, struct step *s)
 	if (f->state != FAULT_ACTIVE || fault_remaining_ms(f) == 0)
 		return;
 	if (WIFSIGNALED(how))
-		(void)snprintf(reason, sizeof(reason), "a worker was killed by %s", signal_name(WTERMSIG(how)));
+		(void)snprintf(reason, sizeof(reason), "a worker was killed by %s",
+			       signal_name(WTERMSIG(how)));
 	else
-		(void)snprintf(reason, sizeof(reason), "a worker ended early with status %d", WEXITSTATUS(how));
-	error_set(&f->error, ERROR_FAILED, 0, "%s (faultd-load %s)", reason, s->child.load);
+		(void)snprintf(reason, sizeof(reason), "a worker ended early with status %d",
+			       WEXITSTATUS(how));
+	(void)error_set(&f->error, ERROR_FAILED, 0, "%s (faultd-load %s)", reason, s->child.load);
 	fault_end(f, reason);
 }
 

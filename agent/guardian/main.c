@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* faultd-guardian: the undo program. Three callers, one code path: resident beside faultd (--watch),
- * after it or by hand (--all), and people who want to see (--list). */
+/* faultd-guardian: the undo program. Three callers, one code path: resident beside faultd
+ * (--watch), after it or by hand (--all), and people who want to see (--list). */
 #include <errno.h>
 #include <getopt.h>
 #include <sched.h>
@@ -115,10 +115,10 @@ static int run_list(const char *runtime_dir)
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"watch", no_argument, NULL, 'w'},   {"all", no_argument, NULL, 'a'},
-		{"list", no_argument, NULL, 'l'},    {"runtime-dir", required_argument, NULL, 'r'},
-		{"once", no_argument, NULL, 'o'},    {"version", no_argument, NULL, 'v'},
-		{"help", no_argument, NULL, 'h'},    {0}};
+		{"watch", no_argument, NULL, 'w'}, {"all", no_argument, NULL, 'a'},
+		{"list", no_argument, NULL, 'l'},  {"runtime-dir", required_argument, NULL, 'r'},
+		{"once", no_argument, NULL, 'o'},  {"version", no_argument, NULL, 'v'},
+		{"help", no_argument, NULL, 'h'},  {0}};
 	const char *runtime_dir = "/run/faultd";
 	bool once = false;
 	int c, mode = 0;
@@ -140,8 +140,11 @@ int main(int argc, char **argv)
 			mode = c;
 	}
 	if (optind != argc || mode == 0 || mode == '?') {
-		(void)fputs("faultd-guardian: give one of --watch, --all, --list (see --help)\n", stderr);
+		(void)fputs("faultd-guardian: give one of --watch, --all, --list (see --help)\n",
+			    stderr);
 		return EXIT_USAGE;
 	}
-	return mode == 'w' ? run_watch(runtime_dir, once) : mode == 'a' ? run_all(runtime_dir) : run_list(runtime_dir);
+	return mode == 'w'   ? run_watch(runtime_dir, once)
+	       : mode == 'a' ? run_all(runtime_dir)
+			     : run_list(runtime_dir);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The watching side of the rollback promise. After lock_down() in main.c nothing here allocates or
- * touches a file but the journals, and no call waits without a bound while there is something to undo. */
+ * touches a file but the journals, and no call waits without a bound while there is something to
+ * undo. */
 #include "guardian/watch.h"
 
 #include <errno.h>
@@ -23,20 +24,20 @@
 #include "util/log.h"
 #include "util/proc.h"
 
-#define RECONNECT_MS	5000 /* at the latest; a new socket is noticed at once */
-#define LISTEN_MS	10   /* from bind() to listen() in a starting faultd, generously */
-#define FENCE_WAIT_MS	1000
-#define UNDO_TRIES	5
-#define UNDO_PAUSE_MS	200
+#define RECONNECT_MS  5000 /* at the latest; a new socket is noticed at once */
+#define LISTEN_MS     10   /* from bind() to listen() in a starting faultd, generously */
+#define FENCE_WAIT_MS 1000
+#define UNDO_TRIES    5
+#define UNDO_PAUSE_MS 200
 
 struct watched {
 	int socket;
 	int pidfd;
 	pid_t pid;
 	int dirfd;
-	bool armed;		     /* faults are open: beats are due */
+	bool armed; /* faults are open: beats are due */
 	uint64_t last_beat_boot_ns;
-	uint64_t deadline_boot_ns;   /* the earliest of the open faults; 0: none */
+	uint64_t deadline_boot_ns; /* the earliest of the open faults; 0: none */
 };
 
 static void pause_ms(unsigned ms)
@@ -54,7 +55,8 @@ int undo_all(int dirfd, int wait_ms, bool force)
 	int r;
 
 	if (lock == -EWOULDBLOCK && force)
-		log_warning("the lock is held by a process that was killed and has not gone yet: undoing all the same");
+		log_warning(
+			"the lock is held by a process that was killed and has not gone yet: undoing all the same");
 	else if (lock < 0)
 		return lock;
 	for (int i = 0; i < UNDO_TRIES; i++) {
@@ -66,13 +68,14 @@ int undo_all(int dirfd, int wait_ms, bool force)
 			return bad ? 1 : 0;
 		pause_ms(UNDO_PAUSE_MS);
 	}
-	log_error("%u steps could not be undone; their journals are kept, run faultd-guardian --all again",
-		  result.failed);
+	log_error(
+		"%u steps could not be undone; their journals are kept, run faultd-guardian --all again",
+		result.failed);
 	return 1;
 }
 
-/* The peer of a listening socket is who called listen(): faultd, or systemd when it passed the socket.
- * faultd binds this one itself. Returns 0 or a negative errno. */
+/* The peer of a listening socket is who called listen(): faultd, or systemd when it passed the
+ * socket. faultd binds this one itself. Returns 0 or a negative errno. */
 static int identify(struct watched *w)
 {
 	struct ucred peer;
@@ -109,8 +112,8 @@ static int try_connect(const char *runtime_dir, struct watched *w)
 	int r;
 
 	*w = (struct watched){.socket = -1, .pidfd = -1, .dirfd = w->dirfd};
-	if ((size_t)snprintf(to.sun_path, sizeof(to.sun_path), "%s/" GUARDIAN_SOCKET, runtime_dir) >=
-	    sizeof(to.sun_path))
+	if ((size_t)snprintf(to.sun_path, sizeof(to.sun_path), "%s/" GUARDIAN_SOCKET,
+			     runtime_dir) >= sizeof(to.sun_path))
 		return -ENAMETOOLONG;
 	w->socket = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (w->socket < 0)
@@ -166,7 +169,8 @@ static const char *take_message(struct watched *w)
 		(void)send_message(w, GUARDIAN_ACK, m.number);
 		return NULL;
 	case GUARDIAN_BEAT:
-		/* A fault that ended may have been the earliest: read again only when it would matter. */
+		/* A fault that ended may have been the earliest: read again only when it would
+		 * matter. */
 		if (w->deadline_boot_ns && boot_ns() >= w->deadline_boot_ns)
 			w->deadline_boot_ns = replay_earliest_deadline(w->dirfd);
 		return NULL;
@@ -184,7 +188,8 @@ static const char *take_message(struct watched *w)
 static const char *watch_connected(struct watched *w)
 {
 	for (;;) {
-		struct pollfd p[2] = {{.fd = w->socket, .events = POLLIN}, {.fd = w->pidfd, .events = POLLIN}};
+		struct pollfd p[2] = {{.fd = w->socket, .events = POLLIN},
+				      {.fd = w->pidfd, .events = POLLIN}};
 		const char *lost;
 
 		if (poll(p, 2, patience_ms(w)) < 0 && errno != EINTR)
@@ -197,7 +202,8 @@ static const char *watch_connected(struct watched *w)
 		} else if (p[1].revents) {
 			return "it is dead";
 		} else if (overdue(w)) {
-			/* The last look: it may have ended its last fault and be about to say so. */
+			/* The last look: it may have ended its last fault and be about to say so.
+			 */
 			if (w->deadline_boot_ns)
 				w->deadline_boot_ns = replay_earliest_deadline(w->dirfd);
 			lost = overdue(w);

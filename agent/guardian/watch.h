@@ -4,10 +4,10 @@
 
 #include <stdbool.h>
 
-/* Watches the faultd of `runtime_dir`: waits for it, connects, and when it is lost (end of file, dead,
- * no heartbeat, a fault overdue) fences it and undoes. Returns 0 after the first faultd when `once`,
- * 1 when something could not be undone then, a negative errno when it cannot watch at all; without
- * `once` it waits for the next faultd for ever. */
+/* Watches the faultd of `runtime_dir`: waits for it, connects, and when it is lost (end of file,
+ * dead, no heartbeat, a fault overdue) fences it and undoes. Returns 0 after the first faultd when
+ * `once`, 1 when something could not be undone then, a negative errno when it cannot watch at all;
+ * without `once` it waits for the next faultd for ever. */
 int watch(const char *runtime_dir, bool once);
 
 /* Undoes what the journals of a dead faultd owe, with a few tries. The lock must be free within

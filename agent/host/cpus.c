@@ -30,10 +30,11 @@ int cpu_times_read(uint64_t *ret_busy, uint64_t *ret_total)
 
 	if (!f)
 		return -errno;
-	/* user nice system idle iowait irq softirq steal; guest time is within user (proc_stat(5)) */
+	/* user nice system idle iowait irq softirq steal; guest time is within user (proc_stat(5))
+	 */
 	if (fscanf(f,
-		   "cpu %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64
-		   " %" SCNu64,
+		   "cpu %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64
+		   " %" SCNu64 " %" SCNu64,
 		   &v[0], &v[1], &v[2], &v[3], &v[4], &v[5], &v[6], &v[7]) != 8)
 		return -EBADMSG;
 	*ret_busy = v[0] + v[1] + v[2] + v[5] + v[6] + v[7];

@@ -43,8 +43,8 @@ bool feature_net_privilege(void)
 	       (feature_capability(CAP_BPF) || feature_capability(CAP_SYS_ADMIN));
 }
 
-static struct check check_of(const char *name, bool good, enum check_status otherwise, const char *yes,
-			     const char *no)
+static struct check check_of(const char *name, bool good, enum check_status otherwise,
+			     const char *yes, const char *no)
 {
 	struct check c = {.name = name, .status = good ? CHECK_OK : otherwise};
 
@@ -62,8 +62,8 @@ static struct check check_kernel(void)
 		return check_of("kernel", false, CHECK_MISSING, "", "its version cannot be read");
 	if (major < 5 || (major == 5 && minor < 10))
 		c.status = CHECK_MISSING;
-	(void)snprintf(c.detail, sizeof(c.detail), "Linux %d.%d on %.32s; 5.10 or later is needed", major,
-		       minor, u.machine);
+	(void)snprintf(c.detail, sizeof(c.detail), "Linux %d.%d on %.32s; 5.10 or later is needed",
+		       major, minor, u.machine);
 	return c;
 }
 
@@ -85,19 +85,24 @@ size_t features_check(struct check *ret)
 
 	ret[n++] = check_kernel();
 	ret[n++] = check_cpus();
-	ret[n++] = check_of("processes", feature_capability(CAP_KILL), CHECK_LIMITED,
-			    "processes of every user can be signalled",
-			    "without CAP_KILL only processes of faultd's own user can be signalled");
-	ret[n++] = check_of("classifier", net, CHECK_MISSING, "packet classifiers can be loaded and attached",
+	ret[n++] =
+		check_of("processes", feature_capability(CAP_KILL), CHECK_LIMITED,
+			 "processes of every user can be signalled",
+			 "without CAP_KILL only processes of faultd's own user can be signalled");
+	ret[n++] = check_of("classifier", net, CHECK_MISSING,
+			    "packet classifiers can be loaded and attached",
 			    "CAP_NET_ADMIN and CAP_BPF are missing: no network faults");
-	ret[n++] = check_of("tcx", feature_tcx(), CHECK_LIMITED,
-			    "network faults are held by the kernel: gone when faultd is",
-			    "no TCX (Linux 6.6, needs CAP_BPF to ask): network faults use clsact filters and the journal");
-	ret[n++] = check_of("memory-lock", feature_capability(CAP_IPC_LOCK), CHECK_LIMITED,
-			    "the guardian can lock its memory",
-			    "without CAP_IPC_LOCK the guardian may be paged out when memory is short");
-	ret[n++] = check_of("oom-score", feature_capability(CAP_SYS_RESOURCE), CHECK_LIMITED,
-			    "faultd and its guardian can ask the OOM killer for others first",
-			    "without CAP_SYS_RESOURCE faultd cannot lower its OOM score below what it started with");
+	ret[n++] = check_of(
+		"tcx", feature_tcx(), CHECK_LIMITED,
+		"network faults are held by the kernel: gone when faultd is",
+		"no TCX (Linux 6.6, needs CAP_BPF to ask): network faults use clsact filters and the journal");
+	ret[n++] =
+		check_of("memory-lock", feature_capability(CAP_IPC_LOCK), CHECK_LIMITED,
+			 "the guardian can lock its memory",
+			 "without CAP_IPC_LOCK the guardian may be paged out when memory is short");
+	ret[n++] = check_of(
+		"oom-score", feature_capability(CAP_SYS_RESOURCE), CHECK_LIMITED,
+		"faultd and its guardian can ask the OOM killer for others first",
+		"without CAP_SYS_RESOURCE faultd cannot lower its OOM score below what it started with");
 	return n;
 }

@@ -38,7 +38,7 @@ int interface_each(int (*each)(const struct interface *i, void *arg), void *arg)
 }
 
 struct search {
-	const char *name;  /* or … */
+	const char *name; /* or … */
 	uint32_t index;
 	struct interface *ret;
 	bool found;
@@ -78,8 +78,8 @@ static int each_route(const struct nlmsghdr *m, void *arg)
 	const struct rtmsg *route = NLMSG_DATA(m);
 	uint32_t metric, oif;
 
-	if (m->nlmsg_type != RTM_NEWROUTE || route->rtm_dst_len != 0 || route->rtm_type != RTN_UNICAST ||
-	    route->rtm_table != RT_TABLE_MAIN)
+	if (m->nlmsg_type != RTM_NEWROUTE || route->rtm_dst_len != 0 ||
+	    route->rtm_type != RTN_UNICAST || route->rtm_table != RT_TABLE_MAIN)
 		return 0;
 	oif = nl_u32(nl_find(m, sizeof(*route), RTA_OIF));
 	metric = nl_u32(nl_find(m, sizeof(*route), RTA_PRIORITY));

@@ -12,11 +12,11 @@ struct process {
 	pid_t pid;
 	pid_t ppid;
 	uid_t uid;
-	uint64_t start;     /* clock ticks since boot */
-	char state;         /* R S D T t Z X I */
+	uint64_t start; /* clock ticks since boot */
+	char state;     /* R S D T t Z X I */
 	bool kernel_thread;
 	char name[16];
-	char command[512];  /* arguments separated by blanks, shortened; "" when not asked for */
+	char command[512]; /* arguments separated by blanks, shortened; "" when not asked for */
 };
 
 struct process_list {
@@ -24,8 +24,8 @@ struct process_list {
 	size_t n;
 };
 
-/* Scans /proc; command lines are read only when `commands`. Processes that vanish meanwhile are left
- * out, zombies are kept. Returns 0 or a negative errno; release with process_list_done(). */
+/* Scans /proc; command lines are read only when `commands`. Processes that vanish meanwhile are
+ * left out, zombies are kept. Returns 0 or a negative errno; release with process_list_done(). */
 int process_list_read(bool commands, struct process_list *ret);
 void process_list_done(struct process_list *list);
 

@@ -50,7 +50,8 @@ static bool has_inode(const struct inodes *i, uint64_t inode)
 	return false;
 }
 
-/* The kernel prints addresses as 32-bit words in host byte order: 8 digits for IPv4, 32 for IPv6. */
+/* The kernel prints addresses as 32-bit words in host byte order: 8 digits for IPv4, 32 for IPv6.
+ */
 static bool parse_address(const char *hex, uint8_t *addr)
 {
 	size_t words = strlen(hex) / 8;
@@ -77,8 +78,9 @@ static bool parse_line(const char *line, struct classify_flow *ret, uint64_t *re
 	char local[33], remote[33];
 	unsigned local_port, remote_port, state;
 
-	if (sscanf(line, " %*d: %32[0-9A-Fa-f]:%x %32[0-9A-Fa-f]:%x %x %*s %*s %*s %*d %*d %" SCNu64, local,
-		   &local_port, remote, &remote_port, &state, ret_inode) != 6)
+	if (sscanf(line,
+		   " %*d: %32[0-9A-Fa-f]:%x %32[0-9A-Fa-f]:%x %x %*s %*s %*s %*d %*d %" SCNu64,
+		   local, &local_port, remote, &remote_port, &state, ret_inode) != 6)
 		return false;
 	ret->local_port = (uint16_t)local_port;
 	ret->remote_port = (uint16_t)remote_port;

@@ -90,7 +90,7 @@ static int sampler_open(struct sampler *s, unsigned cpu)
 /* Idle time that seems to run backwards (iowait can) is left for the next sample. */
 static void sampler_feed(struct sampler *s, uint64_t now, uint64_t own, struct cpu_control *control)
 {
-	uint64_t idle, cost;
+	uint64_t idle = 0, cost;
 
 	if (s->fd < 0 || now < s->next_ns)
 		return;

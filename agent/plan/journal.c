@@ -14,10 +14,10 @@ static const char *const type_names[_JOURNAL_LINE_TYPE_MAX] = {
 /* CRC-32 as in IEEE 802.3 and zlib, four bits at a time: a 64-byte table is enough here. */
 uint32_t crc32_of(const char *data, size_t n)
 {
-	static const uint32_t table[16] = {
-		0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac, 0x76dc4190, 0x6b6b51f4,
-		0x4db26158, 0x5005713c, 0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c,
-		0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c};
+	static const uint32_t table[16] = {0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac,
+					   0x76dc4190, 0x6b6b51f4, 0x4db26158, 0x5005713c,
+					   0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c,
+					   0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c};
 	uint32_t crc = 0xffffffff;
 
 	for (size_t i = 0; i < n; i++) {
@@ -112,8 +112,8 @@ int journal_parse_header(const char *body, struct journal_header *ret)
 {
 	memset(ret, 0, sizeof(*ret));
 	if (sscanf(body,
-		   "id=%23s action=%63s boot=%39s deadline=%" SCNu64 " pid=%" SCNu64 " start=%" SCNu64
-		   " number=%" SCNu64,
+		   "id=%23s action=%63s boot=%39s deadline=%" SCNu64 " pid=%" SCNu64
+		   " start=%" SCNu64 " number=%" SCNu64,
 		   ret->id, ret->action, ret->boot, &ret->deadline, &ret->pid, &ret->start,
 		   &ret->number) != 7)
 		return -EBADMSG;

@@ -23,10 +23,10 @@
 struct journal_header {
 	char id[FAULT_ID_MAX];
 	char action[ACTION_NAME_MAX];
-	char boot[40];      /* /proc/sys/kernel/random/boot_id */
-	uint64_t deadline;  /* CLOCK_BOOTTIME, ns */
+	char boot[40];       /* /proc/sys/kernel/random/boot_id */
+	uint64_t deadline;   /* CLOCK_BOOTTIME, ns */
 	uint64_t pid, start; /* of the faultd that wrote it */
-	uint64_t number;    /* rising: faults are undone in the reverse order */
+	uint64_t number;     /* rising: faults are undone in the reverse order */
 };
 
 enum journal_line_type {

@@ -54,11 +54,12 @@ cJSON *json_read(const char *text, size_t length, struct error *e)
 	cJSON *json;
 
 	if (!str_is_utf8(text, length) || has_nul(text, length)) {
-		error_set(e, ERROR_VALIDATION, 0, "body: not UTF-8 text without NUL");
+		(void)error_set(e, ERROR_VALIDATION, 0, "body: not UTF-8 text without NUL");
 		return NULL;
 	}
 	if (json_depth(text, length) > JSON_DEPTH_MAX) {
-		error_set(e, ERROR_VALIDATION, 0, "body: nested deeper than %d", JSON_DEPTH_MAX);
+		(void)error_set(e, ERROR_VALIDATION, 0, "body: nested deeper than %d",
+				JSON_DEPTH_MAX);
 		return NULL;
 	}
 	json = cJSON_ParseWithLengthOpts(text, length, &end, false);
@@ -70,15 +71,17 @@ cJSON *json_read(const char *text, size_t length, struct error *e)
 		size_t at = end && end >= text ? (size_t)(end - text) : 0;
 
 		cJSON_Delete(json);
-		error_set(e, ERROR_VALIDATION, 0, "body: not JSON (at byte %zu of %zu)", at, length);
+		(void)error_set(e, ERROR_VALIDATION, 0, "body: not JSON (at byte %zu of %zu)", at,
+				length);
 		return NULL;
 	}
 	if (!finite_numbers(json) || !cJSON_IsObject(json)) {
 		bool object = cJSON_IsObject(json);
 
 		cJSON_Delete(json);
-		error_set(e, ERROR_VALIDATION, 0,
-			  object ? "body: a number is too large to be one" : "body: not a JSON object");
+		(void)error_set(e, ERROR_VALIDATION, 0,
+				object ? "body: a number is too large to be one"
+				       : "body: not a JSON object");
 		return NULL;
 	}
 	return json;

@@ -11,29 +11,72 @@
 
 /* What keeps a host reachable and in order; `protectedProcesses` adds to these. */
 static const char *const always_protected[] = {
-	"systemd",        "init",          "systemd-journald", "systemd-logind", "systemd-udevd",
-	"systemd-network", "dbus-daemon",  "dbus-broker",      "NetworkManager", "sshd",
-	"sshd-session",   "amazon-ssm-agent", "ssm-agent-worker", "ssm-session-worker", "kubelet",
-	"containerd",     "containerd-shim", "dockerd",        "crio",           "conmon",
-	"amazon-ecs-agent", "faultd",      "faultd-guardian",  "faultctl",       "faultd-load",
+	"systemd",
+	"init",
+	"systemd-journald",
+	"systemd-logind",
+	"systemd-udevd",
+	"systemd-network",
+	"dbus-daemon",
+	"dbus-broker",
+	"NetworkManager",
+	"sshd",
+	"sshd-session",
+	"amazon-ssm-agent",
+	"ssm-agent-worker",
+	"ssm-session-worker",
+	"kubelet",
+	"containerd",
+	"containerd-shim",
+	"dockerd",
+	"crio",
+	"conmon",
+	"amazon-ecs-agent",
+	"faultd",
+	"faultd-guardian",
+	"faultctl",
+	"faultd-load",
 };
 
 static const char *const irreversible_values[] = {"confirm", "allow", "deny", NULL};
 static const char *const hook_values[] = {"auto", "tcx", "clsact", NULL};
 
 const struct row policy_rows[] = {
-	{.name = "maxDuration", .type = ROW_DURATION, FIELD(struct policy, max_duration_ms), .def = "12h",
-	 .min = 1000, .max = DURATION_MAX_S * 1000.0, .text = "longest fault that is accepted"},
-	{.name = "maxFaults", .type = ROW_INTEGER, FIELD(struct policy, max_faults), .def = "32",
-	 .min = 1, .max = 256, .text = "faults open at the same time"},
-	{.name = "irreversible", .type = ROW_ENUM, FIELD(struct policy, irreversible), .def = "confirm",
-	 .values = irreversible_values, .text = "actions that cannot be undone: ask for consent, allow, deny"},
-	{.name = "protectedProcesses", .type = ROW_NAMES, FIELD(struct policy, protected_processes),
+	{.name = "maxDuration",
+	 .type = ROW_DURATION,
+	 FIELD(struct policy, max_duration_ms),
+	 .def = "12h",
+	 .min = 1000,
+	 .max = DURATION_MAX_S * 1000.0,
+	 .text = "longest fault that is accepted"},
+	{.name = "maxFaults",
+	 .type = ROW_INTEGER,
+	 FIELD(struct policy, max_faults),
+	 .def = "32",
+	 .min = 1,
+	 .max = 256,
+	 .text = "faults open at the same time"},
+	{.name = "irreversible",
+	 .type = ROW_ENUM,
+	 FIELD(struct policy, irreversible),
+	 .def = "confirm",
+	 .values = irreversible_values,
+	 .text = "actions that cannot be undone: ask for consent, allow, deny"},
+	{.name = "protectedProcesses",
+	 .type = ROW_NAMES,
+	 FIELD(struct policy, protected_processes),
 	 .text = "process names that are never signalled, beside the built-in ones"},
-	{.name = "group", .type = ROW_STRING, FIELD_STRING(struct policy, group), .def = "faultd",
+	{.name = "group",
+	 .type = ROW_STRING,
+	 FIELD_STRING(struct policy, group),
+	 .def = "faultd",
 	 .text = "group whose members may use faultd, beside root"},
-	{.name = "classifierHook", .type = ROW_ENUM, FIELD(struct policy, hook), .def = "auto",
-	 .values = hook_values, .text = "where the packet classifier is attached: TCX where the kernel has it"},
+	{.name = "classifierHook",
+	 .type = ROW_ENUM,
+	 FIELD(struct policy, hook),
+	 .def = "auto",
+	 .values = hook_values,
+	 .text = "where the packet classifier is attached: TCX where the kernel has it"},
 };
 const size_t n_policy_rows = ARRAY_SIZE(policy_rows);
 
@@ -80,14 +123,16 @@ int policy_check_fault(const struct policy *p, const struct policy_question *q, 
 		return r;
 	if (q->irreversible && p->irreversible == IRREVERSIBLE_DENY)
 		return error_set(e, ERROR_DENIED, -EACCES,
-				 "%s cannot be undone, and the policy denies such actions", q->action);
-	if (q->irreversible && p->irreversible == IRREVERSIBLE_CONFIRM && !q->confirmed && !q->dry_run)
-		return error_field(e, "confirm", "false", "true", "%s cannot be undone and needs consent",
-				   q->action);
+				 "%s cannot be undone, and the policy denies such actions",
+				 q->action);
+	if (q->irreversible && p->irreversible == IRREVERSIBLE_CONFIRM && !q->confirmed &&
+	    !q->dry_run)
+		return error_field(e, "confirm", "false", "true",
+				   "%s cannot be undone and needs consent", q->action);
 	if (!q->dry_run && q->open_faults >= (size_t)p->max_faults)
 		return error_set(e, ERROR_QUOTA, -EDQUOT,
-				 "%zu faults are open; the policy's maxFaults is %lld", q->open_faults,
-				 (long long)p->max_faults);
+				 "%zu faults are open; the policy's maxFaults is %lld",
+				 q->open_faults, (long long)p->max_faults);
 	return 0;
 }
 

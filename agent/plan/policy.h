@@ -42,7 +42,8 @@ struct caller {
 /* Reads the text of a configuration file; `text` NULL gives the defaults. */
 int policy_parse(const char *text, size_t length, struct policy *ret, struct error *e);
 
-/* May this caller use the API at all? `daemon_uid`: the user faultd runs as. Returns 0 or -EACCES. */
+/* May this caller use the API at all? `daemon_uid`: the user faultd runs as. Returns 0 or -EACCES.
+ */
 int policy_check_caller(const struct caller *c, uid_t daemon_uid, struct error *e);
 
 /* May such a fault start now? Returns 0, or a negative errno and the error. */
@@ -56,7 +57,8 @@ struct policy_question {
 };
 int policy_check_fault(const struct policy *p, const struct policy_question *q, struct error *e);
 
-/* Is a process of this name out of bounds? Only the first 15 characters of a name exist in the kernel. */
+/* Is a process of this name out of bounds? Only the first 15 characters of a name exist in the
+ * kernel. */
 bool policy_protects(const struct policy *p, const char *name);
 
 #endif

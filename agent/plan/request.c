@@ -8,19 +8,41 @@
 #include "util/cleanup.h"
 
 static const struct row request_rows[] = {
-	{.name = "action", .type = ROW_STRING, FIELD_STRING(struct request, action), .required = true,
+	{.name = "action",
+	 .type = ROW_STRING,
+	 FIELD_STRING(struct request, action),
+	 .required = true,
 	 .text = "name of the action, or an alias of it"},
-	{.name = "duration", .type = ROW_DURATION, FIELD(struct request, duration_ms),
-	 .min = 100, .max = DURATION_MAX_S * 1000.0, .text = "how long the fault is held"},
-	{.name = "lease", .type = ROW_DURATION, FIELD(struct request, lease_ms),
-	 .min = LEASE_MIN_MS, .max = DURATION_MAX_S * 1000.0, .text = "undone unless renewed within this"},
-	{.name = "clientToken", .type = ROW_STRING, FIELD_STRING(struct request, client_token),
+	{.name = "duration",
+	 .type = ROW_DURATION,
+	 FIELD(struct request, duration_ms),
+	 .min = 100,
+	 .max = DURATION_MAX_S * 1000.0,
+	 .text = "how long the fault is held"},
+	{.name = "lease",
+	 .type = ROW_DURATION,
+	 FIELD(struct request, lease_ms),
+	 .min = LEASE_MIN_MS,
+	 .max = DURATION_MAX_S * 1000.0,
+	 .text = "undone unless renewed within this"},
+	{.name = "clientToken",
+	 .type = ROW_STRING,
+	 FIELD_STRING(struct request, client_token),
 	 .text = "the same token is the same fault"},
-	{.name = "dryRun", .type = ROW_BOOLEAN, FIELD(struct request, dry_run), .def = "false",
+	{.name = "dryRun",
+	 .type = ROW_BOOLEAN,
+	 FIELD(struct request, dry_run),
+	 .def = "false",
 	 .text = "plan only"},
-	{.name = "attach", .type = ROW_BOOLEAN, FIELD(struct request, attach), .def = "false",
+	{.name = "attach",
+	 .type = ROW_BOOLEAN,
+	 FIELD(struct request, attach),
+	 .def = "false",
 	 .text = "stream events, undo when the connection goes away"},
-	{.name = "confirm", .type = ROW_BOOLEAN, FIELD(struct request, confirm), .def = "false",
+	{.name = "confirm",
+	 .type = ROW_BOOLEAN,
+	 FIELD(struct request, confirm),
+	 .def = "false",
 	 .text = "consent to what cannot be undone"},
 };
 
@@ -52,13 +74,15 @@ static int take_parameters(cJSON *json, struct request *ret, struct error *e)
 /* What identifies a request; `attach` and `dryRun` may differ when it comes again. */
 static char *print_canonical(const struct request *q)
 {
-	_cleanup_free_ char *parameters = cJSON_PrintUnformatted(q->parameters);
+	_cleanup_free_
+	char *parameters = cJSON_PrintUnformatted(q->parameters);
 	size_t size = parameters ? strlen(parameters) + 160 : 0;
 	char *s = parameters ? cJSON_malloc(size) : NULL;
 
 	if (s)
-		(void)snprintf(s, size, "%s %llu %llu %s", q->action, (unsigned long long)q->duration_ms,
-			       (unsigned long long)q->lease_ms, parameters);
+		(void)snprintf(s, size, "%s %llu %llu %s", q->action,
+			       (unsigned long long)q->duration_ms, (unsigned long long)q->lease_ms,
+			       parameters);
 	return s;
 }
 

@@ -79,8 +79,8 @@ static int refuse(const struct reading *in, const char *value, const char *why)
 	struct text t = TEXT(shown);
 
 	text_add_escaped(&t, value);
-	return error_field(in->e, in->path, shown, allowed(in->row, buffer, sizeof(buffer)), "%s %s",
-			   shown[0] ? shown : "an empty text", why);
+	return error_field(in->e, in->path, shown, allowed(in->row, buffer, sizeof(buffer)),
+			   "%s %s", shown[0] ? shown : "an empty text", why);
 }
 
 static int check_range(const struct reading *in, double v, const char *shown)
@@ -150,7 +150,7 @@ static int read_duration(const struct reading *in, const char *s)
 
 		text_add_escaped(&t, s);
 		return error_field(in->e, in->path, shown, DURATION_ALLOWED, "%s %s", shown,
-				   r == -ERANGE ? "is too long"
+				   r == -ERANGE                 ? "is too long"
 				   : str_to_u64(s, &plain) == 0 ? "has no unit"
 								: "is not a duration");
 	}
@@ -197,9 +197,9 @@ static int read_list(const struct reading *in, const char *s)
 }
 
 static int (*const read_text[_ROW_TYPE_MAX])(const struct reading *, const char *) = {
-	[ROW_INTEGER] = read_integer, [ROW_NUMBER] = read_number,     [ROW_BOOLEAN] = read_boolean,
-	[ROW_STRING] = read_string,   [ROW_ENUM] = read_enum,         [ROW_DURATION] = read_duration,
-	[ROW_PORTS] = read_list,      [ROW_CIDRS] = read_list,        [ROW_NAMES] = read_list,
+	[ROW_INTEGER] = read_integer, [ROW_NUMBER] = read_number, [ROW_BOOLEAN] = read_boolean,
+	[ROW_STRING] = read_string,   [ROW_ENUM] = read_enum,     [ROW_DURATION] = read_duration,
+	[ROW_PORTS] = read_list,      [ROW_CIDRS] = read_list,    [ROW_NAMES] = read_list,
 	[ROW_NUMBERS] = read_list,
 };
 
@@ -221,11 +221,13 @@ static int read_array(const struct reading *in, const cJSON *array)
 
 	if (!add_item[in->row->type])
 		return refuse(in, "an array", "is not a single value");
-	cJSON_ArrayForEach (item, array) {
+	cJSON_ArrayForEach(item, array)
+	{
 		char buffer[64];
-		const char *s = cJSON_IsString(item)   ? item->valuestring
-				: cJSON_IsNumber(item) ? number_text(item->valuedouble, buffer, sizeof(buffer))
-						       : NULL;
+		const char *s = cJSON_IsString(item) ? item->valuestring
+				: cJSON_IsNumber(item)
+					? number_text(item->valuedouble, buffer, sizeof(buffer))
+					: NULL;
 		int r = s && s[0] ? str_each_item(s, add_item[in->row->type], in->to) : -EINVAL;
 
 		if (r < 0)
@@ -248,7 +250,8 @@ static int read_value(const struct reading *in, const cJSON *json)
 	if (cJSON_IsBool(json))
 		return in->row->type == ROW_BOOLEAN
 			       ? read_boolean(in, cJSON_IsTrue(json) ? "true" : "false")
-			       : refuse(in, cJSON_IsTrue(json) ? "true" : "false", "is not of the right type");
+			       : refuse(in, cJSON_IsTrue(json) ? "true" : "false",
+					"is not of the right type");
 	if (cJSON_IsNumber(json)) {
 		const char *s = number_text(json->valuedouble, buffer, sizeof(buffer));
 
@@ -288,10 +291,12 @@ static int check_keys(const struct row *rows, size_t n, const cJSON *json, const
 	for (const cJSON *c = json->child; c; c = c->next) {
 		row_path(prefix, c->string, path, sizeof(path));
 		if (!find_row(rows, n, c->string))
-			return error_field(e, path, c->string, n ? known : "nothing", "unknown field");
+			return error_field(e, path, c->string, n ? known : "nothing",
+					   "unknown field");
 		for (const cJSON *d = json->child; d != c; d = d->next) {
 			if (str_eq(d->string, c->string))
-				return error_field(e, path, c->string, "each field once", "given twice");
+				return error_field(e, path, c->string, "each field once",
+						   "given twice");
 		}
 	}
 	return 0;
@@ -396,8 +401,9 @@ static cJSON *print_row(const struct row *row, const void *from)
 			       ? NULL
 			       : cJSON_CreateNumber((double)*(const int64_t *)v);
 	case ROW_NUMBER:
-		return *(const double *)v == 0 && zero_is_absent ? NULL
-								 : cJSON_CreateNumber(*(const double *)v);
+		return *(const double *)v == 0 && zero_is_absent
+			       ? NULL
+			       : cJSON_CreateNumber(*(const double *)v);
 	case ROW_BOOLEAN:
 		return cJSON_CreateBool(*(const bool *)v);
 	case ROW_STRING:
@@ -405,8 +411,9 @@ static cJSON *print_row(const struct row *row, const void *from)
 	case ROW_ENUM:
 		return cJSON_CreateString(row->values[*(const int *)v]);
 	case ROW_DURATION:
-		return *(const uint64_t *)v == 0 && zero_is_absent ? NULL
-								   : print_duration(*(const uint64_t *)v);
+		return *(const uint64_t *)v == 0 && zero_is_absent
+			       ? NULL
+			       : print_duration(*(const uint64_t *)v);
 	case ROW_PORTS:
 		return ((const struct port_list *)v)->n ? print_ports(v) : NULL;
 	case ROW_CIDRS:
@@ -437,9 +444,9 @@ cJSON *schema_print(const struct row *rows, size_t n, const void *from)
 const char *row_type_name(enum row_type type)
 {
 	static const char *const names[_ROW_TYPE_MAX] = {
-		[ROW_INTEGER] = "integer",   [ROW_NUMBER] = "number", [ROW_BOOLEAN] = "boolean",
-		[ROW_STRING] = "string",     [ROW_ENUM] = "enum",     [ROW_DURATION] = "duration",
-		[ROW_PORTS] = "ports",       [ROW_CIDRS] = "cidrs",   [ROW_NAMES] = "list",
+		[ROW_INTEGER] = "integer", [ROW_NUMBER] = "number", [ROW_BOOLEAN] = "boolean",
+		[ROW_STRING] = "string",   [ROW_ENUM] = "enum",     [ROW_DURATION] = "duration",
+		[ROW_PORTS] = "ports",     [ROW_CIDRS] = "cidrs",   [ROW_NAMES] = "list",
 		[ROW_NUMBERS] = "list",
 	};
 
@@ -499,13 +506,14 @@ cJSON *schema_describe(const struct row *rows, size_t n)
 	return array;
 }
 
-/* Lists are also taken as one string, numbers also as strings: the schema says the JSON-native form. */
+/* Lists are also taken as one string, numbers also as strings: the schema says the JSON-native
+ * form. */
 static cJSON *json_schema_row(const struct row *row)
 {
 	static const char *const types[_ROW_TYPE_MAX] = {
-		[ROW_INTEGER] = "integer", [ROW_NUMBER] = "number",   [ROW_BOOLEAN] = "boolean",
-		[ROW_STRING] = "string",   [ROW_ENUM] = "string",     [ROW_DURATION] = "string",
-		[ROW_PORTS] = "array",     [ROW_CIDRS] = "array",     [ROW_NAMES] = "array",
+		[ROW_INTEGER] = "integer", [ROW_NUMBER] = "number", [ROW_BOOLEAN] = "boolean",
+		[ROW_STRING] = "string",   [ROW_ENUM] = "string",   [ROW_DURATION] = "string",
+		[ROW_PORTS] = "array",     [ROW_CIDRS] = "array",   [ROW_NAMES] = "array",
 		[ROW_NUMBERS] = "array",
 	};
 	cJSON *o = cJSON_CreateObject();

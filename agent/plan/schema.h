@@ -33,20 +33,20 @@ struct row {
 	size_t offset;
 	size_t size; /* of a ROW_STRING's array */
 	bool required;
-	const char *def;    /* the default as text, read like a given value; NULL: absent is zero */
-	double min, max;    /* numbers, and durations in ms; both 0: unbounded */
-	const char *unit;   /* "%", "" … */
+	const char *def;  /* the default as text, read like a given value; NULL: absent is zero */
+	double min, max;  /* numbers, and durations in ms; both 0: unbounded */
+	const char *unit; /* "%", "" … */
 	const char *const *values; /* of a ROW_ENUM, NULL-terminated */
-	const char *text;   /* one sentence */
+	const char *text;          /* one sentence */
 };
 
 /* For row tables: offset, and size for strings. */
 #define FIELD(type, member) .offset = offsetof(type, member)
-#define FIELD_STRING(type, member)                                                                 \
+#define FIELD_STRING(type, member) \
 	.offset = offsetof(type, member), .size = sizeof(((type *)0)->member)
 
-/* Fills `ret` (zeroed first, then defaults) from the object `json` (NULL: all defaults). Unknown and
- * duplicate keys, wrong types, values out of range are refused; the error names them as
+/* Fills `ret` (zeroed first, then defaults) from the object `json` (NULL: all defaults). Unknown
+ * and duplicate keys, wrong types, values out of range are refused; the error names them as
  * "PREFIX.key". Scalars may also come as strings, lists as arrays or one comma-separated string. */
 int schema_parse(const struct row *rows, size_t n, const cJSON *json, const char *prefix, void *ret,
 		 size_t ret_size, struct error *e);
@@ -54,7 +54,8 @@ int schema_parse(const struct row *rows, size_t n, const cJSON *json, const char
 /* The struct as a JSON object, absent optional values left out. NULL: out of memory. */
 cJSON *schema_print(const struct row *rows, size_t n, const void *from);
 
-/* The rows as the catalogue shows them (array), and as a JSON Schema object. NULL: out of memory. */
+/* The rows as the catalogue shows them (array), and as a JSON Schema object. NULL: out of memory.
+ */
 cJSON *schema_describe(const struct row *rows, size_t n);
 cJSON *schema_json_schema(const struct row *rows, size_t n);
 

@@ -15,18 +15,28 @@ struct step_field {
 	size_t size;
 };
 
-#define NAMED(name, member) {name, offsetof(struct step, member), 0}
-#define TEXT_FIELD(name, member)                                                                   \
-	{name, offsetof(struct step, member), sizeof(((struct step *)0)->member)}
+#define NAMED(name, member)                            \
+	{                                              \
+		name, offsetof(struct step, member), 0 \
+	}
+#define TEXT_FIELD(name, member)                                                        \
+	{                                                                               \
+		name, offsetof(struct step, member), sizeof(((struct step *)0)->member) \
+	}
 
 static const struct step_field child_fields[] = {
 	TEXT_FIELD("load", child.load), NAMED("pid", child.pid), NAMED("start", child.start), {0}};
-static const struct step_field hook_fields[] = {
-	TEXT_FIELD("dev", hook.ifname), NAMED("ifindex", hook.ifindex),
-	NAMED("direction", hook.direction), NAMED("ours", hook.ours), {0}};
-static const struct step_field process_fields[] = {
-	NAMED("pid", process.pid), NAMED("start", process.start), TEXT_FIELD("name", process.name),
-	NAMED("signal", process.signal), NAMED("stopped_before", process.was_stopped), {0}};
+static const struct step_field hook_fields[] = {TEXT_FIELD("dev", hook.ifname),
+						NAMED("ifindex", hook.ifindex),
+						NAMED("direction", hook.direction),
+						NAMED("ours", hook.ours),
+						{0}};
+static const struct step_field process_fields[] = {NAMED("pid", process.pid),
+						   NAMED("start", process.start),
+						   TEXT_FIELD("name", process.name),
+						   NAMED("signal", process.signal),
+						   NAMED("stopped_before", process.was_stopped),
+						   {0}};
 
 static void describe_child(const struct step *s, struct text *t)
 {
@@ -75,7 +85,8 @@ static void undo_filter(const struct step *s, struct text *t)
 	text_add(t, "delete that filter");
 }
 
-static void describe_ports(const char *what, const struct classify_ports *p, unsigned n, struct text *t)
+static void describe_ports(const char *what, const struct classify_ports *p, unsigned n,
+			   struct text *t)
 {
 	for (unsigned i = 0; i < n; i++) {
 		struct port_range range = {p[i].first, p[i].last};
@@ -106,7 +117,8 @@ static void describe_rule(const struct step *s, struct text *t)
 	describe_cidrs(", peers ", &s->rule.include, t);
 	describe_cidrs(", never peers ", &s->rule.exclude, t);
 	if (r->n_flows)
-		text_add(t, ", sparing %u connection%s of the caller", r->n_flows, r->n_flows > 1 ? "s" : "");
+		text_add(t, ", sparing %u connection%s of the caller", r->n_flows,
+			 r->n_flows > 1 ? "s" : "");
 	if (r->flags & RULE_VISIBLE)
 		text_add(t, ", visibly");
 }
@@ -160,8 +172,8 @@ enum hold step_hold(enum step_kind kind)
 
 const char *step_state_name(enum step_state state)
 {
-	static const char *const names[_STEP_STATE_MAX] = {"planned", "applying", "applied", "undone",
-							   "failed"};
+	static const char *const names[_STEP_STATE_MAX] = {"planned", "applying", "applied",
+							   "undone", "failed"};
 	return names[state];
 }
 

@@ -62,7 +62,7 @@ struct step_rule {
 	struct step_hook hook; /* first, so that its rows fit both */
 	struct classify_rule rule;
 	struct cidr_list include, exclude;
-	uint64_t slot; /* learned when applied */
+	uint64_t slot;                    /* learned when applied */
 	struct classify_counters counted; /* kept when the rule is cleared */
 };
 

@@ -44,8 +44,8 @@ struct number_list {
 };
 
 /* Each reads one item and adds it. Return 0, -EINVAL (not that), -ERANGE, or -E2BIG (full). */
-int port_list_add(struct port_list *list, const char *item);     /* 443 or 8000-8010 */
-int cidr_list_add(struct cidr_list *list, const char *item);     /* 10.0.0.0/8, 2001:db8::1 */
+int port_list_add(struct port_list *list, const char *item); /* 443 or 8000-8010 */
+int cidr_list_add(struct cidr_list *list, const char *item); /* 10.0.0.0/8, 2001:db8::1 */
 int name_list_add(struct name_list *list, const char *item);
 int number_list_add(struct number_list *list, const char *item); /* whole, not negative */
 

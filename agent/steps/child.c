@@ -76,11 +76,13 @@ int child_apply(struct step *s, const struct step_env *env, struct error *e)
 	fill_argv(load, deadline, parent, argv);
 	r = spawn(env->load_path, argv, &pid);
 	if (r < 0)
-		return error_set(e, ERROR_FAILED, r, "cannot run %s: %s", env->load_path, strerror(-r));
+		return error_set(e, ERROR_FAILED, r, "cannot run %s: %s", env->load_path,
+				 strerror(-r));
 	s->child.pid = (uint64_t)pid;
 	r = proc_stat_read(pid, &st); /* ours and not waited for: it cannot be gone */
 	if (r < 0)
-		return error_set(e, ERROR_FAILED, r, "cannot read /proc/%d/stat: %s", (int)pid, strerror(-r));
+		return error_set(e, ERROR_FAILED, r, "cannot read /proc/%d/stat: %s", (int)pid,
+				 strerror(-r));
 	s->child.start = st.start;
 	return 1;
 }
@@ -91,7 +93,8 @@ int child_undo(struct step *s, struct text *note)
 	int r;
 
 	if (s->child.pid == 0)
-		return 0; /* never ran, or its end was seen; an unseen child dies of its parent's death */
+		return 0; /* never ran, or its end was seen; an unseen child dies of its parent's
+			     death */
 	pidfd = proc_open((pid_t)s->child.pid, s->child.start);
 	if (pidfd == -ESRCH) {
 		(void)waitpid((pid_t)s->child.pid, NULL, WNOHANG);

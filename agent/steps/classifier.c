@@ -12,7 +12,8 @@
 #include "host/interfaces.h"
 #include "util/cleanup.h"
 
-/* enum bpf_attach_type since Linux 6.6. libbpf before 1.3 does not name them, but passes them on. */
+/* enum bpf_attach_type since Linux 6.6. libbpf before 1.3 does not name them, but passes them on.
+ */
 #define ATTACH_TCX_INGRESS ((enum bpf_attach_type)46)
 #define ATTACH_TCX_EGRESS  ((enum bpf_attach_type)47)
 
@@ -23,8 +24,8 @@ struct classifier {
 	struct classify_bpf *skel;
 	int link_fd;
 	unsigned users[_USE_MAX];
-	uint32_t slots;      /* bits of the rules in use */
-	unsigned next_slot;  /* round robin: a cleared slot rests before it is written again */
+	uint32_t slots;     /* bits of the rules in use */
+	unsigned next_slot; /* round robin: a cleared slot rests before it is written again */
 	int n_cpus;
 };
 
@@ -79,7 +80,8 @@ static int load(struct classifier *c, int l2_length)
 	return classify_bpf__load(skel);
 }
 
-static int new_classifier(struct classifiers *all, const struct step_hook *hook, struct classifier **ret)
+static int new_classifier(struct classifiers *all, const struct step_hook *hook,
+			  struct classifier **ret)
 {
 	struct interface i;
 	struct classifier *c;
@@ -187,14 +189,16 @@ int classifier_attach(struct classifiers *all, const struct step_hook *hook)
 
 	if (!c)
 		return -ENOENT;
-	fd = bpf_link_create(bpf_program__fd(c->skel->progs.classify), (int)c->ifindex, attach_type(c), NULL);
+	fd = bpf_link_create(bpf_program__fd(c->skel->progs.classify), (int)c->ifindex,
+			     attach_type(c), NULL);
 	if (fd < 0)
 		return -errno;
 	c->link_fd = fd;
 	return 0;
 }
 
-/* Is our program among those on the hook? A hook that cannot be asked (its device is gone) has none. */
+/* Is our program among those on the hook? A hook that cannot be asked (its device is gone) has
+ * none. */
 static bool is_attached(const struct classifier *c)
 {
 	struct bpf_prog_info info = {0};
@@ -217,20 +221,22 @@ int classifier_detach(struct classifiers *all, const struct step_hook *hook)
 
 	if (!c || c->link_fd < 0)
 		return 0;
-	/* The last close of an unpinned link detaches it, and waits until no CPU runs the program. */
+	/* The last close of an unpinned link detaches it, and waits until no CPU runs the program.
+	 */
 	fd = steal_fd(&c->link_fd);
 	(void)close(fd);
 	return is_attached(c) ? -EBUSY : 0;
 }
 
-static int add_cidrs(const struct classifier *c, uint32_t slot, const struct cidr_list *list, uint8_t value)
+static int add_cidrs(const struct classifier *c, uint32_t slot, const struct cidr_list *list,
+		     uint8_t value)
 {
 	for (uint32_t i = 0; i < list->n; i++) {
 		struct classify_cidr key = {.prefixlen = 32u + list->cidr[i].bits, .slot = slot};
 
 		memcpy(key.addr, list->cidr[i].addr, sizeof(key.addr));
-		if (bpf_map__update_elem(c->skel->maps.cidrs, &key, sizeof(key), &value, sizeof(value),
-					 BPF_ANY) < 0)
+		if (bpf_map__update_elem(c->skel->maps.cidrs, &key, sizeof(key), &value,
+					 sizeof(value), BPF_ANY) < 0)
 			return -errno;
 	}
 	return 0;
@@ -271,7 +277,8 @@ static int write_rule(const struct classifier *c, uint32_t slot, const struct st
 	if (e == 0)
 		e = add_cidrs(c, slot, &rule->exclude, CIDR_EXCLUDE);
 	if (e == 0)
-		e = bpf_map__update_elem(c->skel->maps.rules, &slot, sizeof(slot), &r, sizeof(r), BPF_ANY);
+		e = bpf_map__update_elem(c->skel->maps.rules, &slot, sizeof(slot), &r, sizeof(r),
+					 BPF_ANY);
 	return e;
 }
 
@@ -336,7 +343,8 @@ bool classifier_rule_count(const struct classifiers *all, const struct step_rule
 {
 	const struct classifier *c = find(all, &rule->hook);
 	uint32_t slot = (uint32_t)rule->slot - 1;
-	_cleanup_free_ struct classify_counters *per_cpu = NULL;
+	_cleanup_free_
+	struct classify_counters *per_cpu = NULL;
 
 	*ret = (struct classify_counters){0};
 	if (!c || rule->slot == 0)

@@ -17,7 +17,8 @@ static uint32_t parent_of(uint32_t direction)
 			 direction == CLASSIFY_INGRESS ? TC_H_MIN_INGRESS : TC_H_MIN_EGRESS);
 }
 
-static struct tcmsg *begin_qdisc(struct nl_request *q, uint16_t type, uint16_t flags, uint32_t ifindex)
+static struct tcmsg *begin_qdisc(struct nl_request *q, uint16_t type, uint16_t flags,
+				 uint32_t ifindex)
 {
 	struct tcmsg *tc = nl_begin(q, type, flags, sizeof(*tc));
 
@@ -28,8 +29,8 @@ static struct tcmsg *begin_qdisc(struct nl_request *q, uint16_t type, uint16_t f
 	return tc;
 }
 
-static struct tcmsg *begin_filter(struct nl_request *q, uint16_t type, uint16_t flags, uint32_t ifindex,
-				  uint32_t direction)
+static struct tcmsg *begin_filter(struct nl_request *q, uint16_t type, uint16_t flags,
+				  uint32_t ifindex, uint32_t direction)
 {
 	struct tcmsg *tc = nl_begin(q, type, flags, sizeof(*tc));
 
@@ -94,7 +95,7 @@ static int search_filters(uint32_t ifindex, uint32_t direction, struct filter_se
 
 int clsact_delete_empty(uint32_t ifindex)
 {
-	struct filter_search egress, ingress;
+	struct filter_search egress = {0}, ingress = {0};
 	struct nl_request q;
 	int r;
 
@@ -140,7 +141,7 @@ int filter_delete(uint32_t ifindex, uint32_t direction)
 
 int filter_present(uint32_t ifindex, uint32_t direction)
 {
-	struct filter_search s;
+	struct filter_search s = {0};
 	int r = search_filters(ifindex, direction, &s);
 
 	return r < 0 ? r : s.ours;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The classifier as a filter of clsact. It outlives faultd, so it is journalled; the deadline inside
- * the program ends its effect in any case. */
+/* The classifier as a filter of clsact. It outlives faultd, so it is journalled; the deadline
+ * inside the program ends its effect in any case. */
 #include <errno.h>
 
 #include "steps/classifier.h"

@@ -7,11 +7,12 @@
 
 int hook_cannot(struct error *e, int r, const char *what, const struct step_hook *hook)
 {
-	enum error_code code = r == -EPERM || r == -EACCES || r == -EOPNOTSUPP ? ERROR_UNSUPPORTED
-									       : ERROR_FAILED;
-	const char *why = r == -EPERM || r == -EACCES ? "faultd lacks the privilege (CAP_NET_ADMIN and CAP_BPF)"
-			  : r == -ENODEV	     ? "the interface is gone"
-						     : strerror(-r);
+	enum error_code code =
+		r == -EPERM || r == -EACCES || r == -EOPNOTSUPP ? ERROR_UNSUPPORTED : ERROR_FAILED;
+	const char *why = r == -EPERM || r == -EACCES
+				  ? "faultd lacks the privilege (CAP_NET_ADMIN and CAP_BPF)"
+			  : r == -ENODEV ? "the interface is gone"
+					 : strerror(-r);
 
 	return error_set(e, code, r, "cannot %s %s: %s", what, hook->ifname, why);
 }

@@ -21,7 +21,9 @@ int kill_apply(struct step *s, const struct step_env *env, struct error *e)
 	}
 	if (r < 0)
 		return error_set(e, r == -EPERM ? ERROR_UNSUPPORTED : ERROR_FAILED, r,
-				 "cannot signal process %" PRIu64 " (%s): %s", s->process.pid, s->process.name,
-				 r == -EPERM ? "faultd lacks the privilege (CAP_KILL)" : strerror(-r));
+				 "cannot signal process %" PRIu64 " (%s): %s", s->process.pid,
+				 s->process.name,
+				 r == -EPERM ? "faultd lacks the privilege (CAP_KILL)"
+					     : strerror(-r));
 	return 0;
 }

@@ -9,7 +9,8 @@
 int hook_cannot(struct error *e, int r, const char *what, const struct step_hook *hook);
 
 int child_apply(struct step *s, const struct step_env *env, struct error *e);
-int child_undo(struct step *s, struct text *note); /* ours or orphaned: killed by pidfd, waited for */
+int child_undo(struct step *s,
+	       struct text *note); /* ours or orphaned: killed by pidfd, waited for */
 
 int bpf_link_apply(struct step *s, const struct step_env *env, struct error *e);
 int bpf_link_undo(struct step *s, const struct step_env *env, struct text *note);

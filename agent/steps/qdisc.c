@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The clsact qdisc, below TCX. A clsact that was there before is used and left; one that faultd
- * added is shared by its faults, and whoever ends last deletes it, if no one else uses it by then. */
+ * added is shared by its faults, and whoever ends last deletes it, if no one else uses it by then.
+ */
 #include <errno.h>
 
 #include "host/interfaces.h"
@@ -16,7 +17,8 @@ int qdisc_prepare(struct step *s, const struct step_env *env, struct error *e)
 	int r = interface_has_clsact((uint32_t)s->hook.ifindex);
 
 	if (!q)
-		return error_set(e, ERROR_QUOTA, -ENOSPC, "more than %d interfaces with faults", QDISCS_MAX);
+		return error_set(e, ERROR_QUOTA, -ENOSPC, "more than %d interfaces with faults",
+				 QDISCS_MAX);
 	if (r < 0)
 		return hook_cannot(e, r, "read the qdiscs of", &s->hook);
 	s->hook.ours = r == 0 || q->made;
@@ -47,7 +49,8 @@ int qdisc_undo(struct step *s, const struct step_env *env, struct text *note)
 	if (!s->hook.taken)
 		return 0;
 	if (q->users == 1 && q->made)
-		r = qdisc_undo_alone(&(struct step){.hook = {.ifindex = s->hook.ifindex, .ours = 1}}, note);
+		r = qdisc_undo_alone(
+			&(struct step){.hook = {.ifindex = s->hook.ifindex, .ours = 1}}, note);
 	if (r < 0)
 		return r;
 	q->users--;

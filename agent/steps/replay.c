@@ -45,7 +45,8 @@ int journal_lock(int dirfd, int wait_ms)
 {
 	const struct timespec pause = {.tv_nsec = 2 * NSEC_PER_MSEC};
 	uint64_t until = boot_ns() + (uint64_t)wait_ms * NSEC_PER_MSEC;
-	_cleanup_close_ int fd = openat(dirfd, JOURNAL_LOCK, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	_cleanup_close_ int fd =
+		openat(dirfd, JOURNAL_LOCK, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 
 	if (fd < 0)
 		return -errno;
@@ -71,8 +72,8 @@ int boot_id_read(char ret[static 40])
 	return 0;
 }
 
-/* Reads one line at `at` into `line`, without its newline. Returns its length with the newline, 0 at
- * the end of the file, -EBADMSG for a torn or overlong one. */
+/* Reads one line at `at` into `line`, without its newline. Returns its length with the newline, 0
+ * at the end of the file, -EBADMSG for a torn or overlong one. */
 static ssize_t read_line(int fd, off_t at, char *line, size_t size)
 {
 	ssize_t n;
@@ -110,7 +111,8 @@ static int read_journal(int fd, const char *name)
 	else if (n < 0)
 		return (int)n;
 	if (replay.bad_lines)
-		log_warning("journal %s: %zu bad lines, undoing all the others", name, replay.bad_lines);
+		log_warning("journal %s: %zu bad lines, undoing all the others", name,
+			    replay.bad_lines);
 	return 0;
 }
 
@@ -152,7 +154,8 @@ static int find_journals(int dirfd, size_t *ret)
 		return -errno;
 	while ((got = syscall(SYS_getdents64, dirfd, entries, sizeof(entries))) > 0) {
 		for (long at = 0; at < got;) {
-			const struct dirent64 *d = (const struct dirent64 *)(const void *)(entries + at);
+			const struct dirent64 *d =
+				(const struct dirent64 *)(const void *)(entries + at);
 
 			if (is_journal(d->d_name) && n < FAULTS_MAX)
 				insert(&n, d->d_name, number_of(dirfd, d->d_name));
@@ -206,8 +209,8 @@ static void undo_steps(int fd, struct replay_result *ret)
 		} else {
 			ret->failed += r != -EBADMSG;
 			ret->bad += r == -EBADMSG;
-			log_fault(LEVEL_ERROR, h->id, h->action, "step %zu could not be undone: %s", i,
-				  strerror(-r));
+			log_fault(LEVEL_ERROR, h->id, h->action, "step %zu could not be undone: %s",
+				  i, strerror(-r));
 		}
 		if (note.length)
 			log_fault(LEVEL_NOTICE, h->id, h->action, "%s: left alone", buffer);
@@ -240,8 +243,8 @@ static void replay_one(int dirfd, const char *name, const char *boot, struct rep
 		ret->faults++;
 		undo_steps(fd, ret);
 		log_fault(LEVEL_NOTICE, replay.header.id, replay.header.action,
-			  "undone from its journal: %u steps, %u failed", ret->undone - before.undone,
-			  ret->failed - before.failed);
+			  "undone from its journal: %u steps, %u failed",
+			  ret->undone - before.undone, ret->failed - before.failed);
 	}
 	ret->bad += (unsigned)replay.bad_lines;
 	if (ret->bad != before.bad)
@@ -253,7 +256,7 @@ static void replay_one(int dirfd, const char *name, const char *boot, struct rep
 int replay_all(int dirfd, struct replay_result *ret)
 {
 	char boot[40] = "";
-	size_t n;
+	size_t n = 0;
 	int r = find_journals(dirfd, &n);
 
 	*ret = (struct replay_result){0};
@@ -272,13 +275,13 @@ static void list_one(int dirfd, const char *name)
 		return;
 	for (size_t i = 0; i < replay.n_steps; i++)
 		owed += journal_owes(&replay, i);
-	(void)printf("%s %s: %u of %zu steps to undo\n", replay.header.id, replay.header.action, owed,
-		     replay.n_steps);
+	(void)printf("%s %s: %u of %zu steps to undo\n", replay.header.id, replay.header.action,
+		     owed, replay.n_steps);
 }
 
 int replay_list(int dirfd)
 {
-	size_t n;
+	size_t n = 0;
 	int r = find_journals(dirfd, &n);
 
 	for (size_t i = n; i-- > 0;)
@@ -289,14 +292,16 @@ int replay_list(int dirfd)
 uint64_t replay_earliest_deadline(int dirfd)
 {
 	uint64_t earliest = 0;
-	size_t n;
+	size_t n = 0;
 
 	if (find_journals(dirfd, &n) < 0)
 		return 0;
 	for (size_t i = 0; i < n; i++) {
-		_cleanup_close_ int fd = openat(dirfd, found[i].name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+		_cleanup_close_ int fd =
+			openat(dirfd, found[i].name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 
-		if (fd < 0 || read_journal(fd, found[i].name) < 0 || !replay.has_header || replay.ended)
+		if (fd < 0 || read_journal(fd, found[i].name) < 0 || !replay.has_header ||
+		    replay.ended)
 			continue;
 		if (earliest == 0 || replay.header.deadline < earliest)
 			earliest = replay.header.deadline;

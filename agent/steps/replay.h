@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Undoing from journals: what the guardian does, and faultd at its start, when whoever wrote them is
- * dead. Allocates nothing: static memory, a descriptor or two, small reads. */
+/* Undoing from journals: what the guardian does, and faultd at its start, when whoever wrote them
+ * is dead. Allocates nothing: static memory, a descriptor or two, small reads. */
 #ifndef FAULTD_STEPS_REPLAY_H
 #define FAULTD_STEPS_REPLAY_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One rule in a classifier. It lives in a map that dies with faultd, or with the filter, and carries
- * the fault's deadline itself. */
+/* One rule in a classifier. It lives in a map that dies with faultd, or with the filter, and
+ * carries the fault's deadline itself. */
 #include <errno.h>
 
 #include "steps/classifier.h"
@@ -10,7 +10,8 @@ int rule_apply(struct step *s, const struct step_env *env, struct error *e)
 {
 	struct step_hook *hook = &s->rule.hook;
 	int users = classifier_take(env->classifiers, hook, USE_RULE);
-	int r = users < 0 ? users : classifier_rule_add(env->classifiers, &s->rule, env->deadline_boot_ns);
+	int r = users < 0 ? users
+			  : classifier_rule_add(env->classifiers, &s->rule, env->deadline_boot_ns);
 
 	if (r == 0) {
 		hook->taken = true;
@@ -19,7 +20,8 @@ int rule_apply(struct step *s, const struct step_env *env, struct error *e)
 	if (users >= 0)
 		(void)classifier_drop(env->classifiers, hook, USE_RULE);
 	if (r == -ENOSPC)
-		return error_set(e, ERROR_QUOTA, r, "%s already has as many rules or prefixes as fit (%d, %d)",
+		return error_set(e, ERROR_QUOTA, r,
+				 "%s already has as many rules or prefixes as fit (%d, %d)",
 				 hook->ifname, CLASSIFY_RULES, CLASSIFY_CIDRS);
 	return hook_cannot(e, r, "write a rule for", hook);
 }

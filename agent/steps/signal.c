@@ -20,7 +20,8 @@ int signal_prepare(struct step *s, const struct step_env *env, struct error *e)
 	struct proc_stat st;
 
 	/* A process that was stopped before us is not ours to continue. */
-	if (s->process.was_stopped || proc_stat_read((pid_t)s->process.pid, &st) < 0 || !is_stopped(st.state))
+	if (s->process.was_stopped || proc_stat_read((pid_t)s->process.pid, &st) < 0 ||
+	    !is_stopped(st.state))
 		return 0;
 	s->process.was_stopped = 1;
 	return 1;
@@ -40,9 +41,10 @@ int signal_apply(struct step *s, const struct step_env *env, struct error *e)
 		return 0;
 	}
 	if (r < 0)
-		return error_set(e, r == -EPERM ? ERROR_UNSUPPORTED : ERROR_FAILED, r,
-				 "cannot stop process %" PRIu64 " (%s): %s", s->process.pid, s->process.name,
-				 r == -EPERM ? "faultd lacks the privilege (CAP_KILL)" : strerror(-r));
+		return error_set(
+			e, r == -EPERM ? ERROR_UNSUPPORTED : ERROR_FAILED, r,
+			"cannot stop process %" PRIu64 " (%s): %s", s->process.pid, s->process.name,
+			r == -EPERM ? "faultd lacks the privilege (CAP_KILL)" : strerror(-r));
 	return 0;
 }
 
@@ -59,10 +61,12 @@ int signal_undo(struct step *s, struct text *note)
 		return 0;
 	if (pidfd < 0)
 		return pidfd;
-	if (proc_stat_read((pid_t)s->process.pid, &st) == 0 && !is_stopped(st.state) && st.state != 'Z')
+	if (proc_stat_read((pid_t)s->process.pid, &st) == 0 && !is_stopped(st.state) &&
+	    st.state != 'Z')
 		text_add(note, "process %" PRIu64 " (%s) was no longer stopped", s->process.pid,
 			 s->process.name);
-	/* Also when it runs: its SIGSTOP may still be pending, and SIGCONT takes that back as well. */
+	/* Also when it runs: its SIGSTOP may still be pending, and SIGCONT takes that back as well.
+	 */
 	r = proc_signal(pidfd, SIGCONT);
 	return r == -ESRCH ? 0 : r;
 }

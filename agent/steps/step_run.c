@@ -6,7 +6,8 @@
 static const struct {
 	int (*prepare)(struct step *s, const struct step_env *env, struct error *e);
 	int (*apply)(struct step *s, const struct step_env *env, struct error *e);
-	/* One of the two: with what faultd holds, or as anybody would do it. Neither: irreversible. */
+	/* One of the two: with what faultd holds, or as anybody would do it. Neither: irreversible.
+	 */
 	int (*undo)(struct step *s, const struct step_env *env, struct text *note);
 	int (*undo_alone)(struct step *s, struct text *note);
 } kinds[_STEP_KIND_MAX] = {
@@ -15,7 +16,9 @@ static const struct {
 	[STEP_QDISC] = {.prepare = qdisc_prepare, .apply = qdisc_apply, .undo = qdisc_undo},
 	[STEP_FILTER] = {.apply = filter_apply, .undo = filter_undo},
 	[STEP_RULE] = {.apply = rule_apply, .undo = rule_undo},
-	[STEP_SIGNAL] = {.prepare = signal_prepare, .apply = signal_apply, .undo_alone = signal_undo},
+	[STEP_SIGNAL] = {.prepare = signal_prepare,
+			 .apply = signal_apply,
+			 .undo_alone = signal_undo},
 	[STEP_KILL] = {.apply = kill_apply},
 };
 

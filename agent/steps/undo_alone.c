@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The guardian's vocabulary: links neither libbpf nor anything that allocates. A link and a rule are
- * the kernel's to take back when their holder is gone, a killed process is nobody's. */
+/* The guardian's vocabulary: links neither libbpf nor anything that allocates. A link and a rule
+ * are the kernel's to take back when their holder is gone, a killed process is nobody's. */
 #include "steps/kinds.h"
 
 static int (*const undo[_STEP_KIND_MAX])(struct step *s, struct text *note) = {

@@ -46,11 +46,11 @@ static inline int steal_fd(int *fd)
 	return r;
 }
 
-#define steal_pointer(p)                                                                           \
-	({                                                                                         \
-		__typeof__(p) _p = (p);                                                            \
-		(p) = NULL;                                                                        \
-		_p;                                                                                \
+#define steal_pointer(p)                \
+	({                              \
+		__typeof__(p) _p = (p); \
+		(p) = NULL;             \
+		_p;                     \
 	})
 
 #endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "util/err.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -35,7 +34,7 @@ unsigned error_code_status(enum error_code code)
 	return codes[code].status;
 }
 
-int error_set(struct error *e, enum error_code code, int r, const char *format, ...)
+void error_set_text(struct error *e, enum error_code code, const char *format, ...)
 {
 	va_list ap;
 
@@ -44,11 +43,10 @@ int error_set(struct error *e, enum error_code code, int r, const char *format, 
 	va_start(ap, format);
 	(void)vsnprintf(e->message, sizeof(e->message), format, ap);
 	va_end(ap);
-	return r;
 }
 
-int error_field(struct error *e, const char *field, const char *value, const char *allowed,
-		const char *format, ...)
+void error_set_field(struct error *e, const char *field, const char *value, const char *allowed,
+		     const char *format, ...)
 {
 	char text[320];
 	va_list ap;
@@ -56,10 +54,9 @@ int error_field(struct error *e, const char *field, const char *value, const cha
 	va_start(ap, format);
 	(void)vsnprintf(text, sizeof(text), format, ap);
 	va_end(ap);
-	error_set(e, ERROR_VALIDATION, 0, "%s: %s%s%s", field, text, allowed ? "; allowed: " : "",
-		  allowed ? allowed : "");
+	error_set_text(e, ERROR_VALIDATION, "%s: %s%s%s", field, text, allowed ? "; allowed: " : "",
+		       allowed ? allowed : "");
 	str_copy(e->field, sizeof(e->field), field);
 	str_copy(e->value, sizeof(e->value), value ? value : "");
 	str_copy(e->allowed, sizeof(e->allowed), allowed ? allowed : "");
-	return -EINVAL;
 }

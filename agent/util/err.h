@@ -5,6 +5,8 @@
 #ifndef FAULTD_UTIL_ERR_H
 #define FAULTD_UTIL_ERR_H
 
+#include <errno.h>
+
 enum error_code {
 	ERROR_NONE,
 	ERROR_VALIDATION,  /* the request is wrong */
@@ -34,13 +36,16 @@ const char *error_code_name(enum error_code code);
 /* The HTTP status that goes with a code. */
 unsigned error_code_status(enum error_code code);
 
-/* Sets code and message. Returns `r` (a negative errno), for `return error_set(...)`. */
-int error_set(struct error *e, enum error_code code, int r, const char *format, ...)
-	__attribute__((format(printf, 4, 5)));
+/* Sets code and message. Its value is `r` (a negative errno), for `return error_set(...)`: a macro,
+ * so that compilers and analysers see that value. */
+#define error_set(e, code, r, ...) (error_set_text(e, code, __VA_ARGS__), (r))
+void error_set_text(struct error *e, enum error_code code, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
 
 /* A wrong field: the message becomes "FIELD: <format…>; allowed: ALLOWED". `value` and `allowed`
- * may be NULL. Returns -EINVAL. */
-int error_field(struct error *e, const char *field, const char *value, const char *allowed,
-		const char *format, ...) __attribute__((format(printf, 5, 6)));
+ * may be NULL. Its value is -EINVAL. */
+#define error_field(e, ...) (error_set_field(e, __VA_ARGS__), -EINVAL)
+void error_set_field(struct error *e, const char *field, const char *value, const char *allowed,
+		     const char *format, ...) __attribute__((format(printf, 5, 6)));
 
 #endif

@@ -9,7 +9,8 @@
 
 #include "util/cleanup.h"
 
-#define RECEIVE_MAX 16384 /* the kernel fills dumps in pieces of at most this for a buffer this big */
+#define RECEIVE_MAX \
+	16384 /* the kernel fills dumps in pieces of at most this for a buffer this big */
 
 void *nl_begin(struct nl_request *q, uint16_t type, uint16_t flags, size_t size)
 {
@@ -79,9 +80,13 @@ static int open_and_send(struct nl_request *q)
  * what `each` said goes to `said`. */
 static int walk(const char *data, size_t size, nl_each_fn each, void *arg, int *said)
 {
-	const struct nlmsghdr *m = (const struct nlmsghdr *)(const void *)data;
+	/* Not NLMSG_NEXT() and RTA_NEXT(): they cast through char *, which clang takes for
+	 * misaligned. */
+	for (size_t at = 0; size - at >= sizeof(struct nlmsghdr);) {
+		const struct nlmsghdr *m = (const struct nlmsghdr *)(const void *)(data + at);
 
-	for (; NLMSG_OK(m, size); m = NLMSG_NEXT(m, size)) {
+		if (m->nlmsg_len < sizeof(*m) || m->nlmsg_len > size - at)
+			return -EBADMSG;
 		if (m->nlmsg_type == NLMSG_DONE)
 			return 1;
 		if (m->nlmsg_type == NLMSG_ERROR) {
@@ -91,6 +96,9 @@ static int walk(const char *data, size_t size, nl_each_fn each, void *arg, int *
 		}
 		if (each && *said == 0)
 			*said = each(m, arg);
+		at += NLMSG_ALIGN(m->nlmsg_len);
+		if (at > size)
+			break;
 	}
 	return 0;
 }
@@ -129,9 +137,15 @@ int nl_dump(struct nl_request *q, nl_each_fn each, void *arg)
 
 static const struct rtattr *find(const struct rtattr *a, size_t size, uint16_t type)
 {
-	for (; RTA_OK(a, size); a = RTA_NEXT(a, size)) {
+	while (size >= sizeof(*a) && a->rta_len >= sizeof(*a) && a->rta_len <= size) {
+		size_t step = RTA_ALIGN(a->rta_len);
+
 		if ((a->rta_type & NLA_TYPE_MASK) == type)
 			return a;
+		if (step > size)
+			break;
+		size -= step;
+		a = (const struct rtattr *)(const void *)((const char *)a + step);
 	}
 	return NULL;
 }

@@ -18,7 +18,8 @@ struct nl_request {
 	};
 };
 
-/* Begins a request with a zeroed family header (struct tcmsg …) of `size` bytes, which it returns. */
+/* Begins a request with a zeroed family header (struct tcmsg …) of `size` bytes, which it returns.
+ */
 void *nl_begin(struct nl_request *q, uint16_t type, uint16_t flags, size_t size);
 
 void nl_put(struct nl_request *q, uint16_t type, const void *data, size_t size);

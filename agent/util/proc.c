@@ -23,7 +23,8 @@ int proc_stat_parse(const char *line, struct proc_stat *ret)
 
 	if (!open || !close || close < open || sscanf(line, "%d", &pid) != 1)
 		return -EBADMSG;
-	if (sscanf(close + 1, " %c %d %d %*d %*d %*d %lu %*u %*u %*u %*u %llu %llu %*d %*d %*d %*d %*d %*d %llu",
+	if (sscanf(close + 1,
+		   " %c %d %d %*d %*d %*d %lu %*u %*u %*u %*u %llu %llu %*d %*d %*d %*d %*d %*d %llu",
 		   &ret->state, &ppid, &pgrp, &ret->flags, &utime, &stime, &start) != 7)
 		return -EBADMSG;
 	n = (size_t)(close - open - 1);
@@ -59,7 +60,7 @@ int proc_stat_read(pid_t pid, struct proc_stat *ret)
 int proc_open(pid_t pid, uint64_t start)
 {
 	_cleanup_close_ int fd = -1;
-	struct proc_stat st;
+	struct proc_stat st = {0};
 	int r;
 
 	fd = (int)syscall(SYS_pidfd_open, pid, 0);

@@ -20,7 +20,8 @@ struct proc_stat {
 	uint64_t cpu_ticks; /* user and system */
 };
 
-/* Reads it without allocating. Returns 0, -ESRCH when there is no such process, or another errno. */
+/* Reads it without allocating. Returns 0, -ESRCH when there is no such process, or another errno.
+ */
 int proc_stat_read(pid_t pid, struct proc_stat *ret);
 
 /* Parses the text of /proc/PID/stat. Returns 0 or -EBADMSG. */

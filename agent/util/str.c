@@ -137,7 +137,12 @@ int str_each_item(const char *list, int (*each)(const char *item, void *arg), vo
 /* Length of the well-formed sequence at `s`, or 0 (RFC 3629, table 3-7 of the Unicode standard). */
 static size_t utf8_sequence(const unsigned char *s, size_t left)
 {
-	size_t n = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : s[0] < 0xf5 ? 4 : 0;
+	size_t n = s[0] < 0x80   ? 1
+		   : s[0] < 0xc2 ? 0
+		   : s[0] < 0xe0 ? 2
+		   : s[0] < 0xf0 ? 3
+		   : s[0] < 0xf5 ? 4
+				 : 0;
 
 	if (n == 0 || n > left)
 		return 0;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The contract between agent/steps/classifier.c and bpf/classify.bpf.c: fixed-width, no padding left to chance.
+/* The contract between agent/steps/classifier.c and bpf/classify.bpf.c: fixed-width, no padding
+ * left to chance.
  *
  * One classifier program serves one (network namespace, interface, direction). It holds up to
  * CLASSIFY_RULES rules, one slot each; several faults share it and come and go slot by slot.
@@ -12,9 +13,9 @@
 #include <linux/types.h>
 #endif
 
-#define CLASSIFY_RULES 32 /* slots, and bits in `active` */
-#define CLASSIFY_PORTS 16 /* ranges per direction of one rule */
-#define CLASSIFY_FLOWS 4  /* spared connections of one rule */
+#define CLASSIFY_RULES 32   /* slots, and bits in `active` */
+#define CLASSIFY_PORTS 16   /* ranges per direction of one rule */
+#define CLASSIFY_FLOWS 4    /* spared connections of one rule */
 #define CLASSIFY_CIDRS 2048 /* prefixes of all rules of one classifier */
 
 enum classify_direction {
@@ -44,10 +45,10 @@ struct classify_flow {
 
 struct classify_rule {
 	__u64 deadline_boot_ns; /* CLOCK_BOOTTIME; from then on the rule matches nothing */
-	__u32 threshold;        /* drop when a random u32 is below it; 0xffffffff drops everything */
-	__u32 flags;            /* RULE_* */
-	__u8 protocol;          /* IPPROTO_*, 0 = any; IPPROTO_ICMP also matches ICMPv6 */
-	__u8 n_dst_ports;       /* 0 = any port, and protocols without ports */
+	__u32 threshold;  /* drop when a random u32 is below it; 0xffffffff drops everything */
+	__u32 flags;      /* RULE_* */
+	__u8 protocol;    /* IPPROTO_*, 0 = any; IPPROTO_ICMP also matches ICMPv6 */
+	__u8 n_dst_ports; /* 0 = any port, and protocols without ports */
 	__u8 n_src_ports;
 	__u8 n_flows;
 	__u8 reserved[4];
@@ -63,8 +64,8 @@ struct classify_counters {
 	__u64 dropped;
 };
 
-/* Key of the prefix trie. prefixlen = 32 (slot) + bits of the address, IPv4 as ::ffff:a.b.c.d (96 + n).
- * The longest prefix decides, so an exclusion can have an exception and the other way round.
+/* Key of the prefix trie. prefixlen = 32 (slot) + bits of the address, IPv4 as ::ffff:a.b.c.d (96 +
+ * n). The longest prefix decides, so an exclusion can have an exception and the other way round.
  * The remote address is looked up: destination on egress, source on ingress. */
 struct classify_cidr {
 	__u32 prefixlen;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The contract between faultd and its guardian: messages of this struct over the SOCK_SEQPACKET
- * socket RUNTIME/guardian.sock, on which faultd listens and the guardian connects. End of file there
- * means to the guardian that faultd is lost: it fences it and undoes from the journal. */
+ * socket RUNTIME/guardian.sock, on which faultd listens and the guardian connects. End of file
+ * there means to the guardian that faultd is lost: it fences it and undoes from the journal. */
 #ifndef FAULTD_GUARDIAN_H
 #define FAULTD_GUARDIAN_H
 
@@ -11,11 +11,11 @@
 
 enum guardian_message_type {
 	GUARDIAN_HELLO = 1, /* guardian: I watch. number = its pid */
-	GUARDIAN_ARM,	    /* faultd: a journal was written, nothing is changed yet; beats follow */
-	GUARDIAN_ACK,	    /* guardian: I have read the journals. number as in ARM */
-	GUARDIAN_BEAT,	    /* faultd: alive; every HEARTBEAT_MS while a fault is open */
-	GUARDIAN_IDLE,	    /* faultd: no fault is open, no beats until the next ARM */
-	GUARDIAN_BYE,	    /* faultd: all undone, going; the end of file means nothing */
+	GUARDIAN_ARM,  /* faultd: a journal was written, nothing is changed yet; beats follow */
+	GUARDIAN_ACK,  /* guardian: I have read the journals. number as in ARM */
+	GUARDIAN_BEAT, /* faultd: alive; every HEARTBEAT_MS while a fault is open */
+	GUARDIAN_IDLE, /* faultd: no fault is open, no beats until the next ARM */
+	GUARDIAN_BYE,  /* faultd: all undone, going; the end of file means nothing */
 };
 
 struct guardian_message {
