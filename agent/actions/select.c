@@ -130,7 +130,7 @@ static int check_protected(const struct matcher *m, struct error *e)
 {
 	const struct process_list *list = &m->facts->processes;
 
-	for (size_t i = 0; list->process && i < list->n; i++) {
+	for (size_t i = 0; i < list->n; i++) {
 		const struct process *p = &list->process[i];
 		const char *why = select_protected(p, m->facts);
 
@@ -168,7 +168,7 @@ static int check_found(const struct selection *s, const struct facts *facts, str
 
 int select_look(const struct selection *s, struct facts *facts, struct error *e)
 {
-	struct matcher m = {0};
+	struct matcher m;
 	int r = check_selection(s, facts, e);
 
 	if (r < 0)
@@ -176,11 +176,14 @@ int select_look(const struct selection *s, struct facts *facts, struct error *e)
 	r = process_list_read(s->pattern[0], &facts->processes);
 	if (r < 0)
 		return error_set(e, ERROR_FAILED, r, "cannot read /proc: %s", strerror(-r));
-	r = facts->so_far ? 0 : check_pids(s, facts, e);
-	if (r == 0)
-		r = matcher_init(&m, s, facts);
+	if (!facts->so_far) {
+		r = check_pids(s, facts, e);
+		if (r < 0)
+			return r;
+	}
+	r = matcher_init(&m, s, facts);
 	if (r < 0)
-		return r;
+		return error_set(e, ERROR_FAILED, r, "cannot use the pattern: %s", strerror(-r));
 	r = check_protected(&m, e);
 	matcher_done(&m);
 	return r < 0 ? r : check_found(s, facts, e);

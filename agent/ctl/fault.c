@@ -82,7 +82,7 @@ void fault_print_list(const cJSON *faults)
 	struct table t = {.columns = 5};
 	const cJSON *fault;
 
-	for (size_t i = 0; i < t.columns && keys[i]; i++)
+	for (size_t i = 0; i < t.columns; i++)
 		table_cell(&t, BOLD, "%s", heads[i]);
 	cJSON_ArrayForEach(fault, faults)
 	{
