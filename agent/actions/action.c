@@ -156,7 +156,7 @@ static int parse_alias(const struct action *a, const struct alias *alias, const 
 		for (const struct alias_row *t = alias->rows; t->name; t++)
 			mapped |= str_eq(t->row, a->rows[i].name);
 		if (!mapped && n < ALIAS_ROWS_MAX && a->rows[i].def &&
-		    !cJSON_HasObjectItem(copy, a->rows[i].name))
+		    !cJSON_GetObjectItemCaseSensitive(copy, a->rows[i].name))
 			rows[n++] = a->rows[i];
 	}
 	if (r == 0)

@@ -152,7 +152,7 @@ void faults_release(struct faults *all)
 	uv_close((uv_handle_t *)&all->alarm, NULL);
 	for (struct fault *f = all->first; f; f = f->next)
 		watch_stop(f);
-	guardian_link_stop(all->guardian);
+	guardian_link_stop(all->guardian, faults_count_open(all) == 0);
 }
 
 void faults_free(struct faults *all)

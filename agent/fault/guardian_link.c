@@ -288,10 +288,11 @@ int guardian_link_start(uv_loop_t *loop, const char *runtime_dir, const char *pr
 	return 0;
 }
 
-void guardian_link_stop(struct guardian_link *g)
+void guardian_link_stop(struct guardian_link *g, bool all_undone)
 {
 	g->stopping = true;
-	if (g->fd >= 0)
+	/* With something not put back there is no good-bye: the guardian takes over. */
+	if (g->fd >= 0 && all_undone)
 		(void)send_message(g, GUARDIAN_BYE, 0);
 	lose(g);
 	uv_close((uv_handle_t *)&g->listen_poll, NULL);
@@ -299,14 +300,15 @@ void guardian_link_stop(struct guardian_link *g)
 	uv_close((uv_handle_t *)&g->respawn, NULL);
 	(void)close(g->listen_fd);
 	(void)unlink(g->socket_path);
-	if (g->child_poll) {
-		if (proc_wait_exit(g->child_pidfd, GOODBYE_MS) != 1)
-			(void)proc_signal(g->child_pidfd, SIGTERM);
+	if (!g->child_poll)
+		return;
+	if (all_undone && proc_wait_exit(g->child_pidfd, GOODBYE_MS) != 1) {
+		(void)proc_signal(g->child_pidfd, SIGTERM);
 		(void)proc_wait_exit(g->child_pidfd, GOODBYE_MS);
-		(void)waitpid(g->child, NULL, WNOHANG);
-		uv_close((uv_handle_t *)g->child_poll, free_handle);
-		(void)close(g->child_pidfd);
 	}
+	(void)waitpid(g->child, NULL, WNOHANG);
+	uv_close((uv_handle_t *)g->child_poll, free_handle);
+	(void)close(g->child_pidfd);
 }
 
 void guardian_link_free(struct guardian_link *g)

@@ -26,7 +26,7 @@ int guardian_link_start(uv_loop_t *loop, const char *runtime_dir, const char *pr
 
 /* Says good-bye and closes; the loop must run once more for the handles. Waits a moment for a
  * guardian that it started, so that nothing is left running. */
-void guardian_link_stop(struct guardian_link *g);
+void guardian_link_stop(struct guardian_link *g, bool all_undone);
 void guardian_link_free(struct guardian_link *g); /* after the loop is done */
 
 bool guardian_link_connected(const struct guardian_link *g);

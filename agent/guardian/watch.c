@@ -30,14 +30,17 @@
 #define UNDO_TRIES    5
 #define UNDO_PAUSE_MS 200
 
+/* Beats are counted on CLOCK_MONOTONIC, which stands still in a suspend as faultd does; deadlines are on
+ * CLOCK_BOOTTIME, and one that passed in a suspend leaves faultd the same grace as any other. */
 struct watched {
 	int socket;
 	int pidfd;
 	pid_t pid;
 	int dirfd;
 	bool armed; /* faults are open: beats are due */
-	uint64_t last_beat_boot_ns;
+	uint64_t last_beat_mono_ns;
 	uint64_t deadline_boot_ns; /* the earliest of the open faults; 0: none */
+	uint64_t overdue_mono_ns;  /* since when that deadline is known to be past; 0: it is not */
 };
 
 static void pause_ms(unsigned ms)
@@ -126,27 +129,66 @@ static int try_connect(const char *runtime_dir, struct watched *w)
 	return r;
 }
 
-/* Milliseconds until something is overdue; -1: nothing can be. */
+static uint64_t mono_ns(void)
+{
+	return clock_ns(CLOCK_MONOTONIC);
+}
+
+static void set_deadline(struct watched *w)
+{
+	w->deadline_boot_ns = replay_earliest_deadline(w->dirfd);
+	w->overdue_mono_ns = 0;
+}
+
+static int ms_until(uint64_t at, uint64_t now)
+{
+	return at <= now ? 0 : (int)((at - now) / NSEC_PER_MSEC) + 1;
+}
+
+static bool deadline_is_past(const struct watched *w)
+{
+	return w->deadline_boot_ns && boot_ns() >= w->deadline_boot_ns;
+}
+
+/* Milliseconds until something has to be looked at; -1: nothing. */
 static int patience_ms(const struct watched *w)
 {
-	uint64_t now = boot_ns(), due;
+	int beat, deadline;
 
 	if (!w->armed)
 		return -1;
-	due = w->last_beat_boot_ns + HEARTBEAT_LOST_MS * NSEC_PER_MSEC;
-	if (w->deadline_boot_ns && w->deadline_boot_ns + OVERDUE_MS * NSEC_PER_MSEC < due)
-		due = w->deadline_boot_ns + OVERDUE_MS * NSEC_PER_MSEC;
-	return due <= now ? 0 : (int)((due - now) / NSEC_PER_MSEC) + 1;
+	beat = ms_until(w->last_beat_mono_ns + HEARTBEAT_LOST_MS * NSEC_PER_MSEC, mono_ns());
+	if (!w->deadline_boot_ns)
+		return beat;
+	if (w->overdue_mono_ns)
+		deadline = ms_until(w->overdue_mono_ns + OVERDUE_MS * NSEC_PER_MSEC, mono_ns());
+	else
+		deadline = ms_until(w->deadline_boot_ns, boot_ns());
+	return beat < deadline ? beat : deadline;
 }
 
-/* NULL: all is well. */
-static const char *overdue(const struct watched *w)
+/* NULL: all is well, so far. */
+static const char *overdue(struct watched *w)
 {
-	if (patience_ms(w) != 0)
+	uint64_t now = mono_ns();
+
+	if (!w->armed)
 		return NULL;
-	return boot_ns() >= w->last_beat_boot_ns + HEARTBEAT_LOST_MS * NSEC_PER_MSEC
-		       ? "its heartbeat is missing"
-		       : "a fault is past its deadline";
+	if (now >= w->last_beat_mono_ns + HEARTBEAT_LOST_MS * NSEC_PER_MSEC)
+		return "its heartbeat is missing";
+	if (!deadline_is_past(w))
+		return NULL;
+	if (!w->overdue_mono_ns) {
+		/* The fault may have been undone in the meantime: what counts is what is still on record. */
+		set_deadline(w);
+		if (deadline_is_past(w))
+			w->overdue_mono_ns = now;
+		return NULL;
+	}
+	if (now < w->overdue_mono_ns + OVERDUE_MS * NSEC_PER_MSEC)
+		return NULL;
+	set_deadline(w);
+	return deadline_is_past(w) ? "a fault is past its deadline" : NULL;
 }
 
 /* Returns NULL to go on, or why faultd is lost; "" when it said good-bye. */
@@ -161,18 +203,14 @@ static const char *take_message(struct watched *w)
 		return "its connection ended";
 	if (n != sizeof(m))
 		return NULL;
-	w->last_beat_boot_ns = boot_ns();
+	w->last_beat_mono_ns = mono_ns();
 	switch (m.type) {
 	case GUARDIAN_ARM:
 		w->armed = true;
-		w->deadline_boot_ns = replay_earliest_deadline(w->dirfd);
+		set_deadline(w);
 		(void)send_message(w, GUARDIAN_ACK, m.number);
 		return NULL;
 	case GUARDIAN_BEAT:
-		/* A fault that ended may have been the earliest: read again only when it would
-		 * matter. */
-		if (w->deadline_boot_ns && boot_ns() >= w->deadline_boot_ns)
-			w->deadline_boot_ns = replay_earliest_deadline(w->dirfd);
 		return NULL;
 	case GUARDIAN_IDLE:
 		w->armed = false;
@@ -201,15 +239,10 @@ static const char *watch_connected(struct watched *w)
 				return lost;
 		} else if (p[1].revents) {
 			return "it is dead";
-		} else if (overdue(w)) {
-			/* The last look: it may have ended its last fault and be about to say so.
-			 */
-			if (w->deadline_boot_ns)
-				w->deadline_boot_ns = replay_earliest_deadline(w->dirfd);
-			lost = overdue(w);
-			if (lost)
-				return lost;
 		}
+		lost = overdue(w);
+		if (lost)
+			return lost;
 	}
 }
 
@@ -217,8 +250,12 @@ static const char *watch_connected(struct watched *w)
  * (uninterruptible sleep) runs no more code of its own, so after a while that is not waited for. */
 static int fence_and_undo(struct watched *w, const char *why)
 {
+	sigset_t all, before;
 	int r;
 
+	/* Whoever stops the guardian now stops it after this. */
+	(void)sigfillset(&all);
+	(void)sigprocmask(SIG_BLOCK, &all, &before);
 	(void)proc_signal(w->pidfd, SIGKILL);
 	r = proc_wait_exit(w->pidfd, FENCE_WAIT_MS);
 	log_notice("faultd (pid %d) is lost: %s; %s, undoing", (int)w->pid, why,
@@ -226,6 +263,7 @@ static int fence_and_undo(struct watched *w, const char *why)
 	r = undo_all(w->dirfd, FENCE_WAIT_MS, true);
 	if (r < 0)
 		log_error("cannot read the journals: %s", strerror(-r));
+	(void)sigprocmask(SIG_SETMASK, &before, NULL);
 	return r != 0;
 }
 
