@@ -42,40 +42,57 @@ static char *allowed_text(const cJSON *row)
 	return textf("%s", unit);
 }
 
-static void print_row(struct table *t, const cJSON *row)
+#define TEXT_COLUMN 30
+
+/* One option: its spelling, then what it does and is limited to, wrapped beside it. */
+static void print_option(const char *spelling, const char *type, const char *about,
+			 const char *limits)
 {
-	_cleanup_(freep) char *option = kebab(json_text(row, "name"));
+	_cleanup_(freep) char *head = textf("  --%s %s", spelling, type);
+	size_t at = strlen(head);
+
+	out_put(BOLD, "  --%s", spelling);
+	out_put(DIM, " %s", type);
+	if (at + 2 > TEXT_COLUMN) {
+		out_line(PLAIN, "%s", "");
+		at = 0;
+	}
+	if (*limits)
+		out_wrapped(at, TEXT_COLUMN, "%s [%s]", about, limits);
+	else
+		out_wrapped(at, TEXT_COLUMN, "%s", about);
+}
+
+/* "required", "1 to 100 %; default 7", "" … */
+static char *limits_text(const cJSON *row)
+{
 	_cleanup_(freep) char *preset = json_plain(cJSON_GetObjectItem(row, "default"));
 	_cleanup_(freep) char *allowed = allowed_text(row);
+	bool required = json_true(row, "required");
 
-	if (!*option)
-		return;
-	table_cell(t, BOLD, "--%s", option);
-	table_cell(t, PLAIN, "%s", json_text(row, "type"));
-	if (json_true(row, "required"))
-		table_cell(t, YELLOW, "required");
-	else
-		table_cell(t, PLAIN, "%s", *preset ? preset : "-");
-	table_cell(t, PLAIN, "%s", *allowed ? allowed : "-");
-	table_cell(t, PLAIN, "%s", json_text(row, "description"));
+	return textf("%s%s%s%s%s%s", required ? "required" : "", required && *allowed ? "; " : "",
+		     allowed, *preset && (required || *allowed) ? "; " : "",
+		     *preset ? "default " : "", preset);
+}
+
+static void print_row(const cJSON *row)
+{
+	_cleanup_(freep) char *option = kebab(json_text(row, "name"));
+	_cleanup_(freep) char *limits = limits_text(row);
+
+	if (*option)
+		print_option(option, json_text(row, "type"), json_text(row, "description"), limits);
 }
 
 static void print_parameters(const cJSON *action)
 {
-	static const char *const heads[] = {"PARAMETER", "TYPE", "DEFAULT", "ALLOWED", "WHAT"};
-	bool required = json_true(action, "durationRequired");
-	struct table t = {.columns = 5};
 	const cJSON *row;
 
-	for (size_t i = 0; i < t.columns; i++)
-		table_cell(&t, BOLD, "%s", heads[i]);
-	table_cell(&t, BOLD, "--duration");
-	table_cell(&t, PLAIN, "duration");
-	table_cell(&t, required ? YELLOW : PLAIN, "%s", required ? "required" : "-");
-	table_cell(&t, PLAIN, "-");
-	table_cell(&t, PLAIN, "how long: 500ms, 30s, 5m, 1h30m or PT5M");
-	cJSON_ArrayForEach(row, json_list(action, "parameters")) print_row(&t, row);
-	table_print(&t, 2);
+	out_line(PLAIN, "%s", "");
+	print_option("duration", "duration", "how long: 500ms, 30s, 5m, 1h30m or PT5M",
+		     json_true(action, "durationRequired") ? "required" : "");
+	cJSON_ArrayForEach(row, json_list(action, "parameters")) print_row(row);
+	out_line(PLAIN, "%s", "");
 }
 
 static void print_aliases(const cJSON *action)
@@ -89,7 +106,8 @@ static void print_aliases(const cJSON *action)
 		{
 			const char *native = cJSON_GetStringValue(name);
 
-			out_put(DIM, " %s=%s", name->string, native ? native : "?");
+			out_put(DIM, " %s=%s", name->string,
+				native && *native ? native : "(nothing to do)");
 		}
 		out_line(PLAIN, "%s", "");
 	}
@@ -101,6 +119,9 @@ static void print_action(const cJSON *action)
 
 	out_put(BOLD, "%s: ", name);
 	out_line(PLAIN, "%s", json_text(action, "summary"));
+	if (*json_text(action, "description"))
+		out_wrapped(0, 0, "%s", json_text(action, "description"));
+	out_line(PLAIN, "%s", "");
 	out_line(PLAIN, "usage: faultctl run %s%s [--NAME VALUE]...", name,
 		 json_true(action, "durationRequired") ? " --duration TIME" : "");
 	print_parameters(action);

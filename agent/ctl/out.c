@@ -272,6 +272,38 @@ static void put_bar(double fraction)
 	printf("%s ", colour_off(GREEN));
 }
 
+void out_wrapped(size_t at, size_t indent, const char *format, ...)
+{
+	size_t room = terminal_columns();
+	char *text;
+	va_list ap;
+
+	va_start(ap, format);
+	if (vasprintf(&text, format, ap) < 0)
+		text = NULL;
+	va_end(ap);
+	must(text);
+	for (char *save = NULL, *word = strtok_r(text, " ", &save); word;
+	     word = strtok_r(NULL, " ", &save)) {
+		_cleanup_(freep) char *shown = out_escape(word);
+		size_t w = width(shown);
+		bool fresh = at <= indent;
+
+		if (!fresh && at + 1 + w > room) {
+			fputs("\n", stdout);
+			at = 0;
+			fresh = true;
+		}
+		if (fresh)
+			printf("%*s%s", (int)(indent - at), "", shown);
+		else
+			printf(" %s", shown);
+		at = (fresh ? indent : at + 1) + w;
+	}
+	fputs("\n", stdout);
+	free(text);
+}
+
 void out_progress(double fraction, const char *text)
 {
 	_cleanup_(freep) char *line = out_escape(text);

@@ -91,7 +91,13 @@ int cmd_stop(struct ctl *ctl, int argc, char **argv)
 
 int cmd_recover(struct ctl *ctl, int argc, char **argv)
 {
+	int r;
+
 	if (argc > 1)
 		return unexpected(argv[0], argv[1]);
-	return undo_all(ctl, "POST", "/v1/recover", "nothing to recover: the host is as it was");
+	r = undo_all(ctl, "POST", "/v1/recover", "nothing to recover: the host is as it was");
+	if (r == EXIT_UNREACHABLE)
+		out_error(
+			"if faultd is dead, 'faultd-guardian --all' puts the host back from its journal");
+	return r;
 }

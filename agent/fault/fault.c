@@ -135,10 +135,10 @@ size_t fault_figures(struct fault *f, struct figure *ret)
 			(struct figure){"dropped", (double)c.packets.dropped, "packets", "dropped"};
 	}
 	if (f->action->hold == HOLD_JOURNAL)
-		ret[n++] = (struct figure){"paused", c.stopped, "processes", "paused"};
+		ret[n++] = (struct figure){"paused", c.stopped, "", "processes paused"};
 	if (f->action->hold == HOLD_NONE) {
-		ret[n++] = (struct figure){"signalled", c.signalled, "processes", "signalled"};
-		ret[n++] = (struct figure){"exited", c.exited, "processes", "exited"};
+		ret[n++] = (struct figure){"signalled", c.signalled, "", "processes signalled"};
+		ret[n++] = (struct figure){"exited", c.exited, "", "exited"};
 	}
 	return n;
 }

@@ -75,7 +75,7 @@ static const char *allowed(const struct row *row, char *buffer, size_t size)
 static int refuse(const struct reading *in, const char *value, const char *why)
 {
 	char buffer[160];
-	char shown[64];
+	char shown[64] = "";
 	struct text t = TEXT(shown);
 
 	text_add_escaped(&t, value);
@@ -145,7 +145,7 @@ static int read_duration(const struct reading *in, const char *s)
 	int r = duration_parse(s, &ms);
 
 	if (r < 0) {
-		char shown[64];
+		char shown[64] = "";
 		struct text t = TEXT(shown);
 
 		text_add_escaped(&t, s);

@@ -458,10 +458,10 @@ def test_help_of_an_action_is_the_catalogue(daemon):
     p = run(daemon, "run", "network-loss", "--help")
     assert p.returncode == 0
     for row in (r"usage: faultctl run network-loss --duration TIME ",
-                r"--percent +integer +required +1 to 100 % +share of the packets",
-                r"--source-ports +ports +- +- +only these ports",
-                r"--protocol +enum +all +tcp,udp,all +only this protocol",
-                r"--allow-lockout +boolean +false +- +also what",
+                r"--percent integer +share of the packets \[required; 1 to 100 %\]",
+                r"--source-ports ports +only these ports",
+                r"--protocol enum +only this protocol \[tcp,udp,all; default all\]",
+                r"--allow-lockout boolean +also what",
                 r"alias AWSFIS-Run-Network-Packet-Loss LossPercent=percent"):
         assert re.search(row, p.out)
     for args in (["help", "network-loss"], ["actions", "network-loss"],
