@@ -87,21 +87,24 @@ static bool find_program(const char *folder, const char *name, char *ret)
 {
 	char self[PATH_MAX / 2];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	const char *slash;
+	size_t length = 0;
 
-	if (n > 0) {
-		self[n] = '\0';
-		slash = strrchr(self, '/');
-		(void)snprintf(ret, PATH_MAX, "%.*s/%s", (int)(slash - self), self, name);
-		if (access(ret, X_OK) == 0)
-			return true;
-		(void)snprintf(ret, PATH_MAX, "%.*s/%s/%s", (int)(slash - self), self, folder,
-			       name);
+	self[n > 0 ? n : 0] = '\0';
+	if (n > 0)
+		length = (size_t)(strrchr(self, '/') - self);
+	for (int i = 0; i < 4; i++) {
+		if (i == 0)
+			(void)snprintf(ret, PATH_MAX, "%.*s/%s", (int)length, self, name);
+		else if (i == 1)
+			(void)snprintf(ret, PATH_MAX, "%.*s/%s/%s", (int)length, self, folder,
+				       name);
+		else
+			(void)snprintf(ret, PATH_MAX, "%s/%s",
+				       i == 2 ? FAULTD_LIBEXECDIR : FAULTD_SBINDIR, name);
 		if (access(ret, X_OK) == 0)
 			return true;
 	}
-	(void)snprintf(ret, PATH_MAX, FAULTD_LIBEXECDIR "/%s", name);
-	return access(ret, X_OK) == 0;
+	return false;
 }
 
 static void tell_supervisor(struct daemon *d)
