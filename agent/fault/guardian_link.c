@@ -2,9 +2,7 @@
 #include "fault/guardian_link.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +18,7 @@
 #include "util/cleanup.h"
 #include "util/log.h"
 #include "util/proc.h"
+#include "util/spawn.h"
 #include "util/str.h"
 
 #define RESPAWN_MS      500
@@ -160,32 +159,6 @@ static void on_child_exit(uv_poll_t *poll, int status, int events)
 	(void)uv_timer_start(&g->respawn, on_respawn, RESPAWN_MS, 0);
 }
 
-/* In a session of its own: a terminal's Ctrl-C, and a kill of our process group, must not reach it.
- */
-static int spawn_detached(const char *program, char **argv, pid_t *ret)
-{
-	posix_spawnattr_t attributes;
-	posix_spawn_file_actions_t files;
-	sigset_t none, all;
-	char *environment[] = {NULL};
-	int r;
-
-	sigemptyset(&none);
-	sigfillset(&all);
-	posix_spawnattr_init(&attributes);
-	posix_spawn_file_actions_init(&files);
-	posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDWR, 0);
-	posix_spawn_file_actions_adddup2(&files, STDIN_FILENO, STDOUT_FILENO);
-	posix_spawnattr_setsigmask(&attributes, &none);
-	posix_spawnattr_setsigdefault(&attributes, &all);
-	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK |
-						      POSIX_SPAWN_SETSIGDEF);
-	r = -posix_spawn(ret, program, &files, &attributes, argv, environment);
-	posix_spawn_file_actions_destroy(&files);
-	posix_spawnattr_destroy(&attributes);
-	return r;
-}
-
 static int watch_child(struct guardian_link *g, uv_loop_t *loop)
 {
 	uv_poll_t *p;
@@ -206,7 +179,7 @@ static int spawn_guardian(struct guardian_link *g)
 {
 	char *argv[] = {(char *)"faultd-guardian", (char *)"--watch", (char *)"--once",
 			(char *)"--runtime-dir",   g->runtime_dir,    NULL};
-	int r = spawn_detached(g->program, argv, &g->child);
+	int r = spawn_program(g->program, argv, SPAWN_OWN_SESSION, &g->child);
 
 	return r < 0 ? r : watch_child(g, g->beat.loop);
 }

@@ -2,10 +2,8 @@
 /* A faultd-load worker. It ties itself to faultd (parent-death signal) and to the deadline; here it
  * is started, and killed by pidfd. */
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -14,6 +12,7 @@
 #include "steps/kinds.h"
 #include "util/cleanup.h"
 #include "util/proc.h"
+#include "util/spawn.h"
 
 #define ARGUMENTS_MAX 24
 #define KILL_WAIT_MS  2000
@@ -34,34 +33,6 @@ static void fill_argv(char *load, char *deadline, char *parent, char **argv)
 	argv[n] = NULL;
 }
 
-/* posix_spawn() shares memory until the exec, so nothing of the loop is ever copied. It must run on
- * the main thread: the parent-death signal is bound to the thread that created the child. */
-static int spawn(const char *path, char **argv, pid_t *ret)
-{
-	posix_spawn_file_actions_t files;
-	posix_spawnattr_t attributes;
-	sigset_t none, all;
-	char *environment[] = {NULL};
-	int r;
-
-	sigemptyset(&none);
-	sigfillset(&all);
-	posix_spawn_file_actions_init(&files);
-	posix_spawnattr_init(&attributes);
-	posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDWR, 0);
-	posix_spawn_file_actions_adddup2(&files, STDIN_FILENO, STDOUT_FILENO);
-	posix_spawnattr_setsigmask(&attributes, &none);
-	posix_spawnattr_setsigdefault(&attributes, &all);
-	/* Out of the terminal's process group: Ctrl-C is faultd's to answer. */
-	posix_spawnattr_setpgroup(&attributes, 0);
-	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
-						      POSIX_SPAWN_SETPGROUP);
-	r = -posix_spawn(ret, path, &files, &attributes, argv, environment);
-	posix_spawnattr_destroy(&attributes);
-	posix_spawn_file_actions_destroy(&files);
-	return r;
-}
-
 int child_apply(struct step *s, const struct step_env *env, struct error *e)
 {
 	char load[sizeof(s->child.load)], deadline[24], parent[16];
@@ -74,7 +45,7 @@ int child_apply(struct step *s, const struct step_env *env, struct error *e)
 	(void)snprintf(deadline, sizeof(deadline), "%" PRIu64, env->deadline_boot_ns);
 	(void)snprintf(parent, sizeof(parent), "%d", (int)getpid());
 	fill_argv(load, deadline, parent, argv);
-	r = spawn(env->load_path, argv, &pid);
+	r = spawn_program(env->load_path, argv, SPAWN_OWN_GROUP, &pid);
 	if (r < 0)
 		return error_set(e, ERROR_FAILED, r, "cannot run %s: %s", env->load_path,
 				 strerror(-r));
