@@ -24,8 +24,19 @@ static double rounded(double v)
 	return round(v * 1000.0) / 1000.0;
 }
 
-static cJSON *step_json(const struct step *s, size_t index)
+static void add_counters(cJSON *o, const struct fault *f, const struct step *s)
 {
+	struct classify_counters c;
+
+	if (!fault_rule_counters(f, s, &c))
+		return;
+	cJSON_AddNumberToObject(o, "matched", (double)c.matched);
+	cJSON_AddNumberToObject(o, "dropped", (double)c.dropped);
+}
+
+static cJSON *step_json(const struct fault *f, size_t index)
+{
+	const struct step *s = &f->plan.steps[index];
 	cJSON *o = cJSON_CreateObject();
 	char buffer[1024];
 	struct text t = TEXT(buffer);
@@ -39,6 +50,7 @@ static cJSON *step_json(const struct step *s, size_t index)
 	t = TEXT(buffer);
 	step_describe_undo(s, &t);
 	cJSON_AddStringToObject(o, "undo", buffer);
+	add_counters(o, f, s);
 	return o;
 }
 
@@ -70,7 +82,7 @@ static void add_steps(cJSON *o, const struct fault *f)
 	for (size_t i = 0; i < f->plan.n; i++) {
 		const struct step *s = &f->plan.steps[i];
 
-		cJSON_AddItemToArray(steps, step_json(s, i));
+		cJSON_AddItemToArray(steps, step_json(f, i));
 		if (s->kind == STEP_KILL && (s->state == STEP_APPLIED || s->process.gone))
 			cJSON_AddItemToArray(results, result_json(s));
 	}

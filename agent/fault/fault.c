@@ -83,6 +83,16 @@ static void sample_load(struct fault *f, unsigned n)
 	f->sample_total = total;
 }
 
+bool fault_rule_counters(const struct fault *f, const struct step *s, struct classify_counters *ret)
+{
+	if (s->kind != STEP_RULE || !f->owner)
+		return false;
+	/* Once cleared, what the rule had counted is kept in its step. */
+	if (!classifier_rule_count(f->owner->env.classifiers, &s->rule, ret))
+		*ret = s->rule.counted;
+	return true;
+}
+
 struct counted {
 	unsigned children, stopped, signalled, exited;
 	struct classify_counters packets;
@@ -102,16 +112,10 @@ static void count_step(const struct fault *f, const struct step *s, struct count
 		c->signalled++;
 	if (s->kind == STEP_KILL && s->process.exited_after_ms)
 		c->exited++;
-	if (s->kind == STEP_RULE) {
+	if (fault_rule_counters(f, s, &one)) {
 		c->has_packets = true;
-		if (classifier_rule_count(f->owner->env.classifiers, &s->rule, &one)) {
-			c->packets.matched += one.matched;
-			c->packets.dropped += one.dropped;
-		} else {
-			/* Cleared: what the rule had counted was kept in it when it went. */
-			c->packets.matched += s->rule.counted.matched;
-			c->packets.dropped += s->rule.counted.dropped;
-		}
+		c->packets.matched += one.matched;
+		c->packets.dropped += one.dropped;
 	}
 }
 

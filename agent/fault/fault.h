@@ -92,6 +92,9 @@ uint64_t fault_remaining_ms(const struct fault *f);
 /* What it does by now, measured: load, packets, processes. Returns how many of FIGURES_MAX. */
 size_t fault_figures(struct fault *f, struct figure *ret);
 
+/* What one rule has matched and dropped; false: the step is no rule. */
+bool fault_rule_counters(const struct fault *f, const struct step *s, struct classify_counters *ret);
+
 /* Adds a note for people; those over NOTES_MAX are dropped. */
 void fault_note(struct fault *f, const char *text);
 

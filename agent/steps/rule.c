@@ -32,6 +32,7 @@ int rule_undo(struct step *s, const struct step_env *env, struct text *note)
 		return 0;
 	(void)classifier_rule_count(env->classifiers, &s->rule, &s->rule.counted);
 	classifier_rule_clear(env->classifiers, &s->rule);
+	s->rule.slot = 0; /* the slot is another rule's from now on */
 	s->rule.hook.taken = false;
 	(void)classifier_drop(env->classifiers, &s->rule.hook, USE_RULE);
 	return 0;
