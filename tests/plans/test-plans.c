@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Golden plans. NAME.json holds an action (or alias), parameters and the facts of an imagined host;
+ * NAME.plan what is expected of it: description, steps, what the journal says, or the refusal.
+ * `--update` writes the .plan files anew, to be read before they are committed. */
+#include "test.h"
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "actions/action.h"
+#include "util/cleanup.h"
+
+#define PLAN_TEXT_MAX 65536
+#define PROCESSES_MAX 64
+
+static bool update;
+
+static char *read_whole(const char *path)
+{
+	_cleanup_fclose_ FILE *f = fopen(path, "re");
+	char *text = calloc(1, PLAN_TEXT_MAX);
+
+	assert_non_null(text);
+	if (f)
+		assert_true(fread(text, 1, PLAN_TEXT_MAX - 1, f) > 0);
+	return text;
+}
+
+static const char *string_of(const cJSON *o, const char *name, const char *otherwise)
+{
+	const cJSON *v = cJSON_GetObjectItemCaseSensitive(o, name);
+
+	return cJSON_IsString(v) ? v->valuestring : otherwise;
+}
+
+static double number_of(const cJSON *o, const char *name, double otherwise)
+{
+	const cJSON *v = cJSON_GetObjectItemCaseSensitive(o, name);
+
+	return cJSON_IsNumber(v) ? v->valuedouble : otherwise;
+}
+
+static bool is_true(const cJSON *o, const char *name)
+{
+	return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, name));
+}
+
+/* A typing error in a fact would make a test that tests nothing. */
+static void check_known(const cJSON *o, const char *known)
+{
+	for (const cJSON *c = o ? o->child : NULL; c; c = c->next) {
+		char word[64];
+
+		(void)snprintf(word, sizeof(word), " %s ", c->string);
+		if (!strstr(known, word))
+			fail_msg("unknown: %s", c->string);
+	}
+}
+
+static void read_cpus(const cJSON *facts, struct cpu_list *ret)
+{
+	const cJSON *item;
+
+	cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(facts, "cpus"))
+		ret->cpu[ret->n++] = (uint16_t)item->valueint;
+}
+
+static void read_interfaces(const cJSON *facts, struct facts *ret)
+{
+	const cJSON *item;
+
+	cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(facts, "interfaces"))
+	{
+		struct interface *i = &ret->interfaces[ret->n_interfaces++];
+
+		check_known(item, " name index ");
+		i->index = (uint32_t)number_of(item, "index", 0);
+		i->up = true;
+		assert_true(str_copy(i->name, sizeof(i->name), string_of(item, "name", "")));
+	}
+}
+
+/* IPv4 is held mapped, as everywhere. */
+static void read_address(const cJSON *o, const char *name, uint8_t to[16])
+{
+	const char *text = string_of(o, name, "");
+
+	if (inet_pton(AF_INET, text, to + 12) == 1)
+		to[10] = to[11] = 0xff;
+	else
+		assert_int_equal(inet_pton(AF_INET6, text, to), 1);
+}
+
+static void read_flows(const cJSON *facts, struct facts *ret)
+{
+	const cJSON *item;
+
+	cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(facts, "flows"))
+	{
+		struct classify_flow *f = &ret->flows[ret->n_flows++];
+
+		check_known(item, " local remote localPort remotePort ");
+		read_address(item, "local", f->local);
+		read_address(item, "remote", f->remote);
+		f->local_port = (uint16_t)number_of(item, "localPort", 0);
+		f->remote_port = (uint16_t)number_of(item, "remotePort", 0);
+	}
+}
+
+static void read_processes(const cJSON *facts, struct facts *ret)
+{
+	static struct process people[PROCESSES_MAX];
+	const cJSON *item;
+
+	ret->processes = (struct process_list){people, 0};
+	cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(facts, "processes"))
+	{
+		struct process *p = &people[ret->processes.n++];
+
+		check_known(item, " pid ppid uid start state kernel name command ");
+		assert_true(ret->processes.n <= PROCESSES_MAX);
+		*p = (struct process){.pid = (pid_t)number_of(item, "pid", 0),
+				      .ppid = (pid_t)number_of(item, "ppid", 1),
+				      .uid = (uid_t)number_of(item, "uid", 0),
+				      .start = (uint64_t)number_of(item, "start", 0),
+				      .state = string_of(item, "state", "S")[0],
+				      .kernel_thread = is_true(item, "kernel")};
+		assert_true(str_copy(p->name, sizeof(p->name), string_of(item, "name", "")));
+		assert_true(
+			str_copy(p->command, sizeof(p->command), string_of(item, "command", "")));
+	}
+}
+
+static void read_so_far(const cJSON *facts, struct facts *ret, struct plan *so_far)
+{
+	const cJSON *array = cJSON_GetObjectItemCaseSensitive(facts, "soFar"), *item;
+
+	cJSON_ArrayForEach(item, array)
+	{
+		struct step s;
+
+		assert_int_equal(step_decode(item->valuestring, &s), 0);
+		*plan_add(so_far, s.kind) = s;
+	}
+	ret->so_far = array ? so_far : NULL;
+}
+
+static void read_facts(const cJSON *facts, const struct policy *policy, struct plan *so_far,
+		       struct facts *ret)
+{
+	const cJSON *own = cJSON_GetObjectItemCaseSensitive(facts, "ownPids");
+
+	check_known(facts,
+		    " cpus interfaces flows processes soFar ownPids callerPid seed user tcx ");
+	*ret = (struct facts){.policy = policy,
+			      .caller_pid = (pid_t)number_of(facts, "callerPid", 0),
+			      .seed = (uint64_t)number_of(facts, "seed", 0),
+			      .user = (uid_t)number_of(facts, "user", 0),
+			      .tcx = is_true(facts, "tcx")};
+	for (int i = 0; i < 2 && i < cJSON_GetArraySize(own); i++)
+		ret->own_pids[i] = cJSON_GetArrayItem(own, i)->valueint;
+	read_cpus(facts, &ret->cpus);
+	read_interfaces(facts, ret);
+	read_flows(facts, ret);
+	read_processes(facts, ret);
+	read_so_far(facts, ret, so_far);
+}
+
+static void print_flow(const struct classify_flow *f, struct text *t)
+{
+	char local[INET6_ADDRSTRLEN], remote[INET6_ADDRSTRLEN];
+
+	assert_non_null(inet_ntop(AF_INET6, f->local, local, sizeof(local)));
+	assert_non_null(inet_ntop(AF_INET6, f->remote, remote, sizeof(remote)));
+	text_add(t, " spares=[%s]:%u-[%s]:%u", local, f->local_port, remote, f->remote_port);
+}
+
+/* What the sentence rounds off or leaves out. */
+static void print_rule(const struct step_rule *r, struct text *t)
+{
+	text_add(t, "  rule: threshold=%#x flags=%#x", r->rule.threshold, r->rule.flags);
+	for (unsigned i = 0; i < r->rule.n_flows; i++)
+		print_flow(&r->rule.flows[i], t);
+	text_add(t, "\n");
+}
+
+static void print_step(size_t i, const struct step *s, struct text *t)
+{
+	char line[1024];
+	struct text journal = TEXT(line);
+	struct step back;
+
+	text_add(t, "%zu %s, held by: %s\n  do: ", i, step_kind_name(s->kind),
+		 hold_name(step_hold(s->kind)));
+	step_describe(s, t);
+	text_add(t, "\n  undo: ");
+	step_describe_undo(s, t);
+	step_encode(s, &journal);
+	text_add(t, "\n  journal: %s\n", line);
+	if (s->kind == STEP_RULE)
+		print_rule(&s->rule, t);
+	assert_int_equal(step_decode(line, &back), 0);
+	assert_int_equal(back.kind, s->kind);
+}
+
+/* The same parameters and facts give the same plan. */
+static void check_pure(const struct action *a, const void *params, const struct facts *facts,
+		       const struct plan *first)
+{
+	struct plan second = {0};
+	struct error e = {0};
+
+	assert_int_equal(a->plan(params, facts, &second, &e), 0);
+	assert_int_equal(second.n, first->n);
+	if (first->n)
+		assert_memory_equal(second.steps, first->steps, first->n * sizeof(*first->steps));
+	plan_done(&second);
+}
+
+static void print_plan(const struct action *a, const void *params, const struct facts *facts,
+		       struct text *t)
+{
+	struct plan plan = {0};
+	struct error e = {0};
+
+	text_add(t, "description: ");
+	a->describe(params, t);
+	text_add(t, "\n");
+	if (a->plan(params, facts, &plan, &e) == 0)
+		check_pure(a, params, facts, &plan);
+	else
+		text_add(t, "refused: %s: %s\n", error_code_name(e.code), e.message);
+	for (size_t i = 0; i < plan.n; i++)
+		print_step(i, &plan.steps[i], t);
+	if (plan.n == 0)
+		text_add(t, "no steps\n");
+	plan_done(&plan);
+}
+
+static void check_round_trip(const struct action *a, const void *params)
+{
+	cJSON *json = schema_print(a->rows, a->n_rows, params);
+	void *again = malloc(a->params_size);
+	struct error e;
+
+	assert_non_null(again);
+	assert_int_equal(
+		schema_parse(a->rows, a->n_rows, json, "parameters", again, a->params_size, &e), 0);
+	assert_memory_equal(params, again, a->params_size);
+	cJSON_Delete(json);
+	free(again);
+}
+
+static void run(const cJSON *json, struct text *t)
+{
+	const struct alias *alias;
+	const struct action *a = action_find(string_of(json, "action", ""), &alias);
+	struct policy policy;
+	struct facts facts;
+	struct plan so_far = {0};
+	struct error e = {0};
+	uint64_t ms = 0;
+	void *params;
+
+	check_known(json, " action parameters facts ");
+	assert_non_null(a);
+	params = malloc(a->params_size);
+	assert_non_null(params);
+	assert_int_equal(policy_parse(NULL, 0, &policy, &e), 0);
+	read_facts(cJSON_GetObjectItemCaseSensitive(json, "facts"), &policy, &so_far, &facts);
+	if (action_parse(a, alias, cJSON_GetObjectItemCaseSensitive(json, "parameters"), params,
+			 &ms, &e) < 0) {
+		text_add(t, "refused: %s: %s\n", error_code_name(e.code), e.message);
+	} else {
+		if (ms)
+			text_add(t, "duration: %llu ms\n", (unsigned long long)ms);
+		check_round_trip(a, params);
+		print_plan(a, params, &facts, t);
+	}
+	plan_done(&so_far);
+	free(params);
+}
+
+static void compare(const char *path, const char *got)
+{
+	_cleanup_free_
+	char *expected = NULL;
+
+	if (update) {
+		_cleanup_fclose_ FILE *f = fopen(path, "we");
+
+		assert_non_null(f);
+		assert_true(fputs(got, f) >= 0);
+		return;
+	}
+	expected = read_whole(path);
+	if (strcmp(expected, got) != 0)
+		fail_msg("%s\n--- expected\n%s--- got\n%s---", path, expected, got);
+}
+
+static void test_plan(void **state)
+{
+	static char got[PLAN_TEXT_MAX];
+	const char *name = *state;
+	_cleanup_free_
+	char *text = NULL;
+	struct text t = TEXT(got);
+	struct error e;
+	char path[512];
+	cJSON *json;
+
+	(void)snprintf(path, sizeof(path), "%s/%s.json", PLANS_DIR, name);
+	text = read_whole(path);
+	json = json_read(text, strlen(text), &e);
+	if (!json)
+		fail_msg("%s: %s", path, e.message);
+	run(json, &t);
+	cJSON_Delete(json);
+	assert_false(t.cut);
+	(void)snprintf(path, sizeof(path), "%s/%s.plan", PLANS_DIR, name);
+	compare(path, got);
+}
+
+static int is_case(const struct dirent *d)
+{
+	const char *dot = strrchr(d->d_name, '.');
+
+	return dot && strcmp(dot, ".json") == 0;
+}
+
+/* Every action has its cases. */
+static void test_all_actions(void **state)
+{
+	struct dirent **found = *state;
+
+	for (size_t i = 0; i < n_actions; i++) {
+		size_t length = strlen(actions[i]->name), cases = 0;
+
+		for (struct dirent **d = found; *d; d++)
+			cases += strncmp((*d)->d_name, actions[i]->name, length) == 0 &&
+				 (*d)->d_name[length] == '-';
+		if (cases < 3)
+			fail_msg("%s has %zu golden plans", actions[i]->name, cases);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	struct dirent **found;
+	int n = scandir(PLANS_DIR, &found, is_case, alphasort), failed;
+	struct CMUnitTest *tests = calloc((size_t)(n < 0 ? 0 : n) + 1, sizeof(*tests));
+
+	update = argc > 1 && strcmp(argv[1], "--update") == 0;
+	if (n <= 0 || !tests)
+		return 1;
+	found = reallocarray(found, (size_t)n + 1, sizeof(found[0]));
+	if (!found)
+		return 1;
+	found[n] = NULL;
+	for (int i = 0; i < n; i++) {
+		*strrchr(found[i]->d_name, '.') = '\0';
+		tests[i] = (struct CMUnitTest){.name = found[i]->d_name,
+					       .test_func = test_plan,
+					       .initial_state = found[i]->d_name};
+	}
+	tests[n] = (struct CMUnitTest){
+		.name = "all actions", .test_func = test_all_actions, .initial_state = found};
+	failed = _cmocka_run_group_tests("plans", tests, (size_t)n + 1, NULL, NULL);
+	for (int i = 0; i < n; i++)
+		free(found[i]);
+	free(found);
+	free(tests);
+	return failed;
+}
