@@ -3,9 +3,10 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "util/clock.h"
+#include "util/cleanup.h"
 
 #define ALIAS_ROWS_MAX 16
 
@@ -42,18 +43,11 @@ const struct action *action_find(const char *name, const struct alias **ret_alia
 	return NULL;
 }
 
-/* An alias' parameters that are no row of ours. */
+/* Where an alias' parameters go that are no row of ours: behind the action's own struct. */
 struct alias_extra {
 	int64_t seconds;
 	char ignored[64];
 };
-
-static const struct row seconds_row = {.type = ROW_INTEGER,
-				       FIELD(struct alias_extra, seconds),
-				       .min = 1,
-				       .max = DURATION_MAX_S,
-				       .unit = "s",
-				       .text = "duration in seconds"};
 
 static const struct row *own_row(const struct action *a, const char *name)
 {
@@ -64,23 +58,34 @@ static const struct row *own_row(const struct action *a, const char *name)
 	return NULL;
 }
 
-/* Our rows under their names, in the order of the alias. What is no row of ours stays out: it goes
- * through `parse_extra`. */
-static size_t alias_rows(const struct action *a, const struct alias *alias, struct row *ret)
+/* The alias' parameters as rows: ours under their names and defaults, the duration in seconds, and
+ * what is accepted because there is nothing to do. `extra`: offset of the struct alias_extra. */
+static size_t alias_rows(const struct action *a, const struct alias *alias, size_t extra,
+			 struct row *ret)
 {
 	size_t n = 0;
 
-	for (const struct alias_row *r = alias->rows; r->name && n < ALIAS_ROWS_MAX; r++) {
+	for (const struct alias_row *r = alias->rows; r->name && n < ALIAS_ROWS_MAX; r++, n++) {
 		const struct row *own = own_row(a, r->row);
 
-		if (!own)
-			continue;
-		ret[n] = *own;
+		if (own)
+			ret[n] = *own;
+		else if (str_eq(r->row, "duration"))
+			ret[n] = (struct row){.type = ROW_INTEGER,
+					      .unit = "s",
+					      .min = 1,
+					      .max = DURATION_MAX_S,
+					      .offset = extra +
+							offsetof(struct alias_extra, seconds)};
+		else
+			ret[n] = (struct row){.type = ROW_STRING,
+					      .size = sizeof(((struct alias_extra *)0)->ignored),
+					      .offset = extra +
+							offsetof(struct alias_extra, ignored)};
 		ret[n].name = r->name;
 		ret[n].required = r->required;
 		if (r->def)
 			ret[n].def = r->def;
-		n++;
 	}
 	return n;
 }
@@ -104,65 +109,52 @@ static void translate(const struct alias_row *r, cJSON *parameters)
 		cJSON_DeleteItemFromObjectCaseSensitive(parameters, r->name);
 }
 
-/* Takes what is no row of ours out of `parameters`: the duration, and what asks for nothing. */
-static int take_extra(const struct alias *alias, cJSON *parameters, uint64_t *ret_ms,
-		      struct error *e)
+static bool is_mapped(const struct alias *alias, const char *row)
 {
 	for (const struct alias_row *r = alias->rows; r->name; r++) {
-		cJSON *one, *v;
-		struct alias_extra extra;
-		struct row row = seconds_row;
-		int result;
-
-		if (str_eq(r->row, ""))
-			cJSON_DeleteItemFromObjectCaseSensitive(parameters, r->name);
-		if (!str_eq(r->row, "duration"))
-			continue;
-		v = cJSON_DetachItemFromObjectCaseSensitive(parameters, r->name);
-		one = cJSON_CreateObject();
-		if (v)
-			cJSON_AddItemToObject(one, r->name, v);
-		row.name = r->name;
-		row.required = r->required;
-		result = schema_parse(&row, 1, one, "parameters", &extra, sizeof(extra), e);
-		cJSON_Delete(one);
-		if (result < 0)
-			return result;
-		*ret_ms = (uint64_t)extra.seconds * 1000;
+		if (str_eq(r->row, row))
+			return true;
 	}
-	return 0;
+	return false;
+}
+
+/* What the other dialect cannot say has our defaults. */
+static int set_unmapped(const struct action *a, const struct alias *alias, void *ret,
+			struct error *e)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < a->n_rows; i++) {
+		if (!is_mapped(alias, a->rows[i].name))
+			r = schema_set_default(&a->rows[i], ret, e);
+	}
+	return r;
 }
 
 static int parse_alias(const struct action *a, const struct alias *alias, const cJSON *parameters,
 		       void *ret, uint64_t *ret_ms, struct error *e)
 {
-	struct row rows[ALIAS_ROWS_MAX];
+	size_t extra = (a->params_size + 7) / 8 * 8, size = extra + sizeof(struct alias_extra);
 	cJSON *copy = cJSON_Duplicate(parameters, true);
-	void *defaults = ret;
-	size_t n;
-	int r;
+	_cleanup_free_
+	char *wide = malloc(size);
+	struct row rows[ALIAS_ROWS_MAX];
+	int r = -ENOMEM;
 
-	if (!copy)
-		return error_set(e, ERROR_FAILED, -ENOMEM, "out of memory");
-	for (const struct alias_row *t = alias->rows; t->name; t++)
-		translate(t, copy);
-	n = alias_rows(a, alias, rows);
-	r = take_extra(alias, copy, ret_ms, e);
-	/* Rows the alias does not have keep our defaults: they are appended when nobody can give
-	 * them. */
-	for (size_t i = 0; r == 0 && i < a->n_rows; i++) {
-		bool mapped = false;
-
+	if (copy && wide) {
 		for (const struct alias_row *t = alias->rows; t->name; t++)
-			mapped |= str_eq(t->row, a->rows[i].name);
-		if (!mapped && n < ALIAS_ROWS_MAX && a->rows[i].def &&
-		    !cJSON_GetObjectItemCaseSensitive(copy, a->rows[i].name))
-			rows[n++] = a->rows[i];
+			translate(t, copy);
+		r = schema_parse(rows, alias_rows(a, alias, extra, rows), copy, "parameters", wide,
+				 size, e);
+	} else {
+		(void)error_set(e, ERROR_FAILED, r, "out of memory");
 	}
-	if (r == 0)
-		r = schema_parse(rows, n, copy, "parameters", defaults, a->params_size, e);
 	cJSON_Delete(copy);
-	return r;
+	if (r < 0)
+		return r;
+	memcpy(ret, wide, a->params_size);
+	*ret_ms = (uint64_t)((struct alias_extra *)(void *)(wide + extra))->seconds * 1000;
+	return set_unmapped(a, alias, ret, e);
 }
 
 int action_parse(const struct action *a, const struct alias *alias, const cJSON *parameters,

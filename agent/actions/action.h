@@ -26,6 +26,7 @@ struct facts {
 	pid_t own_pids[2];         /* faultd and its guardian; 0: none */
 	uint64_t seed;             /* of every random choice */
 	const struct plan *so_far; /* `again`: the steps the fault has; NULL at its start */
+	uint64_t since_ticks;      /* `again`: the fault's start, in clock ticks since boot */
 
 	/* Found */
 	struct process_list processes;

@@ -26,7 +26,7 @@ static const struct row rows[] = {
 	 FIELD(struct process_pause, interval_ms),
 	 .min = 100,
 	 .max = 3600000,
-	 .text = "look again every so often: new descendants of the targets are paused too, and without count or percent new matches"},
+	 .text = "look again every so often: descendants of the targets that are new by then are paused too, and without count or percent new matches"},
 };
 
 static int look(const void *params, struct facts *facts, struct error *e)
@@ -64,9 +64,11 @@ static bool is_target(const struct plan *plan, const struct process_list *list, 
 {
 	const struct process *now = process_list_find(list, pid);
 
-	for (size_t i = 0; i < plan->n; i++) {
-		if (plan->steps[i].process.pid == (uint64_t)pid)
-			return now && now->start == plan->steps[i].process.start;
+	for (size_t i = 0; now && i < plan->n; i++) {
+		const struct step_process *p = &plan->steps[i].process;
+
+		if (p->pid == (uint64_t)pid && p->start == now->start)
+			return true;
 	}
 	return false;
 }
@@ -84,13 +86,15 @@ static bool has_target_above(const struct planning *g, const struct plan *target
 	return false;
 }
 
-static int add_descendants(const struct planning *g, const struct plan *targets)
+/* Those that started at `since_ticks` or later. */
+static int add_descendants(const struct planning *g, const struct plan *targets,
+			   uint64_t since_ticks)
 {
 	for (size_t i = 0; i < g->facts->processes.n; i++) {
 		const struct process *p = &g->facts->processes.process[i];
 		int r;
 
-		if (p->state == 'Z' || select_protected(p, g->facts) ||
+		if (p->state == 'Z' || p->start < since_ticks || select_protected(p, g->facts) ||
 		    !has_target_above(g, targets, p))
 			continue;
 		r = add(p, (void *)g);
@@ -111,9 +115,9 @@ static int plan(const void *params, const struct facts *facts, struct plan *plan
 	if (first || whole)
 		r = select_each(&p->selection, facts, add, &g);
 	if (r == 0 && first && p->children)
-		r = add_descendants(&g, plan);
+		r = add_descendants(&g, plan, 0);
 	if (r == 0 && !first)
-		r = add_descendants(&g, facts->so_far);
+		r = add_descendants(&g, facts->so_far, p->children ? 0 : facts->since_ticks);
 	return r < 0 ? error_set(e, ERROR_FAILED, r, "cannot plan: %s", strerror(-r)) : 0;
 }
 

@@ -18,6 +18,16 @@ static void add_time(cJSON *o, const char *name, const struct timespec *t)
 	cJSON_AddStringToObject(o, name, text);
 }
 
+/* Text that may hold the name of a process, and so any bytes. */
+static void add_any_text(cJSON *o, const char *name, const char *text)
+{
+	char copy[1024];
+
+	(void)str_copy(copy, sizeof(copy), text);
+	str_make_utf8(copy);
+	cJSON_AddStringToObject(o, name, copy);
+}
+
 /* Three decimals: what a person reads, and what a double prints without noise. */
 static double rounded(double v)
 {
@@ -46,7 +56,7 @@ static cJSON *step_json(const struct fault *f, size_t index)
 	cJSON_AddStringToObject(o, "hold", hold_name(step_hold(s->kind)));
 	cJSON_AddStringToObject(o, "state", step_state_name(s->state));
 	step_describe(s, &t);
-	cJSON_AddStringToObject(o, "text", buffer);
+	add_any_text(o, "text", buffer);
 	t = TEXT(buffer);
 	step_describe_undo(s, &t);
 	cJSON_AddStringToObject(o, "undo", buffer);
@@ -66,7 +76,7 @@ static cJSON *result_json(const struct step *s)
 	cJSON *o = cJSON_CreateObject();
 
 	cJSON_AddNumberToObject(o, "pid", (double)s->process.pid);
-	cJSON_AddStringToObject(o, "name", s->process.name);
+	add_any_text(o, "name", s->process.name);
 	cJSON_AddStringToObject(o, "signal", signal_name((int)s->process.signal));
 	cJSON_AddStringToObject(o, "outcome", outcome(s));
 	if (s->process.exited_after_ms)
@@ -130,7 +140,7 @@ cJSON *error_json(const struct error *e)
 	cJSON *o = cJSON_CreateObject();
 
 	cJSON_AddStringToObject(o, "code", error_code_name(e->code));
-	cJSON_AddStringToObject(o, "message", e->message);
+	add_any_text(o, "message", e->message);
 	if (e->field[0]) {
 		cJSON_AddStringToObject(o, "field", e->field);
 		cJSON_AddStringToObject(o, "value", e->value);
@@ -159,7 +169,7 @@ cJSON *fault_json(struct fault *f, bool full)
 		cJSON_AddStringToObject(o, "id", f->id);
 	cJSON_AddStringToObject(o, "action", f->action->name);
 	cJSON_AddStringToObject(o, "state", fault_state_name(f->state));
-	cJSON_AddStringToObject(o, "reason", f->reason);
+	add_any_text(o, "reason", f->reason);
 	f->action->describe(f->params, &t);
 	cJSON_AddStringToObject(o, "description", buffer);
 	cJSON_AddItemToObject(o, "parameters",
@@ -174,8 +184,10 @@ cJSON *fault_json(struct fault *f, bool full)
 		add_steps(o, f);
 	add_figures(o, f);
 	notes = cJSON_AddArrayToObject(o, "notes");
-	for (unsigned i = 0; i < f->n_notes; i++)
+	for (unsigned i = 0; i < f->n_notes; i++) {
+		str_make_utf8(f->notes[i]);
 		cJSON_AddItemToArray(notes, cJSON_CreateString(f->notes[i]));
+	}
 	if (f->error.code != ERROR_NONE)
 		cJSON_AddItemToObject(o, "error", error_json(&f->error));
 	return o;
@@ -200,7 +212,7 @@ char *fault_event_line(const struct fault *f)
 	cJSON_AddStringToObject(o, "id", f->id);
 	cJSON_AddStringToObject(o, "action", f->action->name);
 	cJSON_AddStringToObject(o, "state", fault_state_name(f->state));
-	cJSON_AddStringToObject(o, "reason", f->reason);
+	add_any_text(o, "reason", f->reason);
 	cJSON_AddNumberToObject(o, "remainingMs", (double)fault_remaining_ms(f));
 	return print_line(o);
 }

@@ -322,7 +322,7 @@ static void take_body(struct exchange *x, const char *data, size_t n)
 			true; /* read to its end and dropped, so that the client gets the answer */
 		return;
 	}
-	body = realloc(x->body, x->length + n);
+	body = realloc(x->body, x->length + n + 1);
 	if (!body) {
 		x->too_large = true;
 		return;
@@ -330,6 +330,7 @@ static void take_body(struct exchange *x, const char *data, size_t n)
 	memcpy(body + x->length, data, n);
 	x->body = body;
 	x->length += n;
+	body[x->length] = '\0'; /* for parsers that look one byte ahead */
 }
 
 /* libmicrohttpd calls this with the headers, then with each piece of the body, then at its end, and

@@ -3,6 +3,7 @@
  * policy, look at the host, plan, journal, and tell the guardian. Up to the journal nothing is
  * changed anywhere. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,8 +45,7 @@ static struct fault *new_fault(struct faults *all, const struct request *q, cons
 	(void)clock_gettime(CLOCK_REALTIME, &f->created_at);
 	(void)str_copy(f->client_token, sizeof(f->client_token), q->client_token);
 	f->params = calloc(1, action->params_size);
-	f->canonical = strdup(q->canonical);
-	if (f->params && f->canonical)
+	if (f->params)
 		return f;
 	fault_free(f);
 	return NULL;
@@ -173,6 +173,22 @@ static int begin(struct faults *all, struct fault *f, struct error *e)
 	return 0;
 }
 
+/* What makes it the same request again: the action and its parameters as they were understood,
+ * whatever their order and spelling. `attach` may differ. */
+static char *print_canonical(const struct fault *f)
+{
+	cJSON *parameters = schema_print(f->action->rows, f->action->n_rows, f->params);
+	char *text = parameters ? cJSON_PrintUnformatted(parameters) : NULL;
+	char *whole = NULL;
+
+	if (text && asprintf(&whole, "%s %" PRIu64 " %" PRIu64 " %s", f->action->name,
+			     f->duration_ms, f->lease_ms, text) < 0)
+		whole = NULL;
+	cJSON_free(text);
+	cJSON_Delete(parameters);
+	return whole;
+}
+
 static struct fault *find_token(struct faults *all, const char *token)
 {
 	for (struct fault *f = token[0] ? all->first : NULL; f; f = f->next) {
@@ -182,8 +198,9 @@ static struct fault *find_token(struct faults *all, const char *token)
 	return NULL;
 }
 
-static int check_and_plan(struct faults *all, const struct request *q, const struct caller *c,
-			  struct fault **ret, struct error *e)
+/* Reads the request into a new fault; nothing of the host is looked at. */
+static int understand(struct faults *all, const struct request *q, const struct caller *c,
+		      struct fault **ret, struct error *e)
 {
 	const struct action *action;
 	const struct alias *alias;
@@ -200,9 +217,9 @@ static int check_and_plan(struct faults *all, const struct request *q, const str
 	if (r == 0)
 		r = settle_duration(f, alias_ms, e);
 	if (r == 0)
-		r = ask_policy(all, f, q, e);
-	if (r == 0)
-		r = make_plan(all, f, e);
+		f->canonical = print_canonical(f);
+	if (r == 0 && !f->canonical)
+		r = error_set(e, ERROR_FAILED, -ENOMEM, "out of memory");
 	if (r < 0) {
 		fault_free(f);
 		return r;
@@ -211,29 +228,51 @@ static int check_and_plan(struct faults *all, const struct request *q, const str
 	return 0;
 }
 
+/* The fault that already has this token, if it was the same request. Returns 1, 0 (there is none),
+ * or -EINVAL and the error. */
+static int recall(struct faults *all, const struct fault *f, struct fault **ret, struct error *e)
+{
+	struct fault *before = find_token(all, f->client_token);
+
+	if (!before)
+		return 0;
+	if (!str_eq(before->canonical, f->canonical)) {
+		(void)error_field(e, "clientToken", f->client_token, "a new token",
+				  "already used for another request (fault %s)", before->id);
+		e->code = ERROR_CONFLICT;
+		return -EINVAL;
+	}
+	*ret = before;
+	return 1;
+}
+
+static int plan_and_begin(struct faults *all, const struct request *q, struct fault *f,
+			  struct error *e)
+{
+	int r = ask_policy(all, f, q, e);
+
+	if (r == 0)
+		r = make_plan(all, f, e);
+	if (r < 0 || q->dry_run)
+		return r < 0 ? r : 2;
+	if (all->closing)
+		return error_set(e, ERROR_UNAVAILABLE, -ESHUTDOWN, "faultd is stopping");
+	return guardian_link_connected(all->guardian) ? begin(all, f, e) : no_guardian(e);
+}
+
 int faults_request(struct faults *all, const struct request *q, const struct caller *c,
 		   struct fault **ret, struct error *e)
 {
-	struct fault *f = q->dry_run ? NULL : find_token(all, q->client_token);
-	int r;
+	struct fault *f;
+	int r = understand(all, q, c, &f, e);
 
-	if (f && !str_eq(f->canonical, q->canonical))
-		return error_field(e, "clientToken", q->client_token, "a new token",
-				   "already used for another request (fault %s)", f->id);
-	if (f) {
-		*ret = f;
-		return 1;
-	}
-	if (!q->dry_run && all->closing)
-		return error_set(e, ERROR_UNAVAILABLE, -ESHUTDOWN, "faultd is stopping");
-	r = check_and_plan(all, q, c, &f, e);
 	if (r < 0)
 		return r;
 	*ret = f;
-	if (q->dry_run)
-		return 2;
-	r = guardian_link_connected(all->guardian) ? begin(all, f, e) : no_guardian(e);
-	if (r < 0)
+	r = q->dry_run ? 0 : recall(all, f, ret, e);
+	if (r == 0)
+		r = plan_and_begin(all, q, f, e);
+	if (r < 0 || r == 1)
 		fault_free(f);
 	return r;
 }

@@ -172,7 +172,9 @@ static int look_again(struct fault *f, struct error *e)
 			      .caller_pid = f->caller.pid,
 			      .own_pids = {getpid(), guardian_link_pid(all->guardian)},
 			      .seed = boot_ns(),
-			      .so_far = &f->plan};
+			      .so_far = &f->plan,
+			      .since_ticks = f->requested_boot_ns * (uint64_t)sysconf(_SC_CLK_TCK) /
+					     NSEC_PER_SEC};
 	struct plan fresh = {0};
 	size_t first = f->plan.n;
 	int r = f->action->look(f->params, &facts, e);

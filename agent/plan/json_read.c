@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* JSON text -> tree. What cJSON leaves open is closed here, before it sees the text: nesting (its
  * limit is 1000), bytes that are not UTF-8, \u0000 (it would cut the string), a tail. */
+#include <ctype.h>
 #include <errno.h>
 #include <math.h>
 #include <string.h>
@@ -26,15 +27,30 @@ static size_t json_depth(const char *s, size_t n)
 	return most;
 }
 
+static bool is_escape(const char *s, size_t n)
+{
+	if (n < 4 || memcmp(s, "0000", 4) == 0)
+		return false;
+	for (size_t i = 0; i < 4; i++) {
+		if (!isxdigit((unsigned char)s[i]))
+			return false;
+	}
+	return true;
+}
+
+/* A NUL, as a byte or as \u0000, would cut a string; so would \uzzzz, which cJSON takes for one. */
 static bool has_nul(const char *s, size_t n)
 {
-	for (size_t i = 0; i + 6 <= n; i++) {
-		if (s[i] == '\\' && s[i + 1] == '\\')
-			i++;
-		else if (memcmp(s + i, "\\u0000", 6) == 0)
+	for (size_t i = 0; i < n; i++) {
+		if (s[i] == '\0')
+			return true;
+		if (s[i] != '\\')
+			continue;
+		i++;
+		if (i < n && s[i] == 'u' && !is_escape(s + i + 1, n - i - 1))
 			return true;
 	}
-	return memchr(s, '\0', n) != NULL;
+	return false;
 }
 
 static bool finite_numbers(const cJSON *json)
@@ -54,7 +70,8 @@ cJSON *json_read(const char *text, size_t length, struct error *e)
 	cJSON *json;
 
 	if (!str_is_utf8(text, length) || has_nul(text, length)) {
-		(void)error_set(e, ERROR_VALIDATION, 0, "body: not UTF-8 text without NUL");
+		(void)error_set(e, ERROR_VALIDATION, 0,
+				"body: not UTF-8 text without NUL and wrong \\u escapes");
 		return NULL;
 	}
 	if (json_depth(text, length) > JSON_DEPTH_MAX) {

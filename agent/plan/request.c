@@ -49,9 +49,7 @@ static const struct row request_rows[] = {
 void request_done(struct request *q)
 {
 	cJSON_Delete(q->parameters);
-	cJSON_free(q->canonical);
 	q->parameters = NULL;
-	q->canonical = NULL;
 }
 
 /* Parameters have rows of their own: taken out of the tree before the rest is read. */
@@ -71,21 +69,6 @@ static int take_parameters(cJSON *json, struct request *ret, struct error *e)
 	return ret->parameters ? 0 : error_set(e, ERROR_FAILED, -ENOMEM, "out of memory");
 }
 
-/* What identifies a request; `attach` and `dryRun` may differ when it comes again. */
-static char *print_canonical(const struct request *q)
-{
-	_cleanup_free_
-	char *parameters = cJSON_PrintUnformatted(q->parameters);
-	size_t size = parameters ? strlen(parameters) + 160 : 0;
-	char *s = parameters ? cJSON_malloc(size) : NULL;
-
-	if (s)
-		(void)snprintf(s, size, "%s %llu %llu %s", q->action,
-			       (unsigned long long)q->duration_ms, (unsigned long long)q->lease_ms,
-			       parameters);
-	return s;
-}
-
 static int parse_tree(cJSON *json, struct request *ret, struct error *e)
 {
 	cJSON *parameters;
@@ -97,10 +80,7 @@ static int parse_tree(cJSON *json, struct request *ret, struct error *e)
 	parameters = ret->parameters; /* reading the rows zeroes the struct */
 	r = schema_parse(request_rows, ARRAY_SIZE(request_rows), json, "", ret, sizeof(*ret), e);
 	ret->parameters = parameters;
-	if (r < 0)
-		return r;
-	ret->canonical = print_canonical(ret);
-	return ret->canonical ? 0 : error_set(e, ERROR_FAILED, -ENOMEM, "out of memory");
+	return r;
 }
 
 int request_parse(const char *text, size_t length, struct request *ret, struct error *e)

@@ -21,7 +21,6 @@ struct request {
 	bool attach;
 	bool confirm;
 	cJSON *parameters; /* an object; owned */
-	char *canonical;   /* all that makes it the same request again, as text; owned */
 };
 
 /* Returns 0 and a request to be released with request_done(), or a negative errno and the error. */

@@ -208,10 +208,8 @@ static const char *number_text(double v, char *buffer, size_t size)
 {
 	if (v == floor(v) && fabs(v) < 9007199254740992.0) /* 2^53: exact in a double */
 		(void)snprintf(buffer, size, "%.0f", v);
-	else if (fabs(v) < 1e15 && fabs(v) >= 1e-9)
-		(void)snprintf(buffer, size, "%.12f", v);
 	else
-		(void)snprintf(buffer, size, "%g", v);
+		(void)snprintf(buffer, size, "%.15g", v);
 	return buffer;
 }
 
@@ -221,6 +219,8 @@ static int read_array(const struct reading *in, const cJSON *array)
 
 	if (!add_item[in->row->type])
 		return refuse(in, "an array", "is not a single value");
+	if (cJSON_GetArraySize(array) == 0)
+		return refuse(in, "", "has no items");
 	cJSON_ArrayForEach(item, array)
 	{
 		char buffer[64];
@@ -252,6 +252,11 @@ static int read_value(const struct reading *in, const cJSON *json)
 			       ? read_boolean(in, cJSON_IsTrue(json) ? "true" : "false")
 			       : refuse(in, cJSON_IsTrue(json) ? "true" : "false",
 					"is not of the right type");
+	if (cJSON_IsNumber(json) && in->row->type == ROW_NUMBER) {
+		*(double *)in->to = json->valuedouble;
+		(void)snprintf(buffer, sizeof(buffer), "%.15g", json->valuedouble);
+		return check_range(in, json->valuedouble, buffer);
+	}
 	if (cJSON_IsNumber(json)) {
 		const char *s = number_text(json->valuedouble, buffer, sizeof(buffer));
 
@@ -313,6 +318,14 @@ static int parse_row(struct reading *in, const cJSON *json)
 		return error_field(in->e, in->path, "", allowed(in->row, buffer, sizeof(buffer)),
 				   "required and not given");
 	return in->row->def ? read_text[in->row->type](in, in->row->def) : 0;
+}
+
+int schema_set_default(const struct row *row, void *to, struct error *e)
+{
+	struct reading in = {.row = row, .to = at(row, to), .e = e};
+
+	row_path("", row->name, in.path, sizeof(in.path));
+	return row->def ? read_text[row->type](&in, row->def) : 0;
 }
 
 int schema_parse(const struct row *rows, size_t n, const cJSON *json, const char *prefix, void *ret,

@@ -51,6 +51,9 @@ struct row {
 int schema_parse(const struct row *rows, size_t n, const cJSON *json, const char *prefix, void *ret,
 		 size_t ret_size, struct error *e);
 
+/* Sets one row to its default, if it has one. */
+int schema_set_default(const struct row *row, void *to, struct error *e);
+
 /* The struct as a JSON object, absent optional values left out. NULL: out of memory. */
 cJSON *schema_print(const struct row *rows, size_t n, const void *from);
 

@@ -98,7 +98,7 @@ enum hold step_hold(enum step_kind kind);
 void step_describe(const struct step *s, struct text *t);
 void step_describe_undo(const struct step *s, struct text *t);
 
-/* "kind=signal pid=12 …", and back. Decoding returns 0 or -EBADMSG: unknown kind or field, or a
+/* "kind=signal pid=12 …", and back. Decoding returns 0 or -EBADMSG: unknown kind, or a
  * field that is missing or malformed. Only what undoing needs is encoded. */
 void step_encode(const struct step *s, struct text *t);
 int step_decode(const char *line, struct step *ret);

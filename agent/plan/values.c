@@ -107,16 +107,17 @@ int name_list_add(struct name_list *list, const char *item)
 
 int number_list_add(struct number_list *list, const char *item)
 {
+	int64_t v;
 	int r;
 
 	if (list->n >= NUMBERS_MAX)
 		return -E2BIG;
-	r = str_to_i64(item, &list->number[list->n]);
+	r = str_to_i64(item, &v);
 	if (r < 0)
 		return r;
-	if (list->number[list->n] < 0)
+	if (v < 0 || v > INT32_MAX)
 		return -ERANGE;
-	list->n++;
+	list->number[list->n++] = v;
 	return 0;
 }
 

@@ -47,7 +47,7 @@ struct number_list {
 int port_list_add(struct port_list *list, const char *item); /* 443 or 8000-8010 */
 int cidr_list_add(struct cidr_list *list, const char *item); /* 10.0.0.0/8, 2001:db8::1 */
 int name_list_add(struct name_list *list, const char *item);
-int number_list_add(struct number_list *list, const char *item); /* whole, not negative */
+int number_list_add(struct number_list *list, const char *item); /* whole, 0 to 2^31 - 1 */
 
 void port_range_print(const struct port_range *p, struct text *t);
 void cidr_print(const struct cidr *c, struct text *t);

@@ -22,6 +22,7 @@
 
 /* All of it static: undoing must not wait for memory. Used by one thread, one journal at a time. */
 static struct journal_replay replay;
+static bool torn; /* its last line was */
 static char read_buffer[2 * JOURNAL_LINE_MAX];
 static struct {
 	uint64_t number;
@@ -103,13 +104,15 @@ static int read_journal(int fd, const char *name)
 		n = read_line(fd, at, read_buffer, JOURNAL_LINE_MAX);
 		if (n <= 0)
 			break;
-		journal_replay_line(&replay, read_buffer, at);
+		if (n > 1) /* an empty line closes a torn one */
+			journal_replay_line(&replay, read_buffer, at);
 		at += n;
 	}
 	if (n == -EBADMSG)
 		log_warning("journal %s: its last line is torn, ignoring it", name);
 	else if (n < 0)
 		return (int)n;
+	torn = n == -EBADMSG;
 	if (replay.bad_lines)
 		log_warning("journal %s: %zu bad lines, undoing all the others", name,
 			    replay.bad_lines);
@@ -171,7 +174,11 @@ static void mark_undone(int fd, size_t index)
 	char buffer[80];
 	struct text t = TEXT(buffer);
 
-	/* Best effort: undoing twice is harmless, and the disk may be what is full. */
+	/* Best effort: undoing twice is harmless, and the disk may be what is full. A torn line is
+	 * closed first, or this one would become part of it. */
+	if (torn)
+		text_add(&t, "\n");
+	torn = false;
 	journal_print_mark(JOURNAL_UNDONE, index, &t);
 	if (lseek(fd, 0, SEEK_END) < 0 || write(fd, t.data, t.length) < 0)
 		return;
@@ -247,9 +254,11 @@ static void replay_one(int dirfd, const char *name, const char *boot, struct rep
 			  ret->undone - before.undone, ret->failed - before.failed);
 	}
 	ret->bad += (unsigned)replay.bad_lines;
+	if (ret->failed != before.failed)
+		return; /* to be tried again */
 	if (ret->bad != before.bad)
 		put_aside(dirfd, name);
-	else if (ret->failed == before.failed && unlinkat(dirfd, name, 0) < 0)
+	else if (unlinkat(dirfd, name, 0) < 0)
 		log_error("cannot remove the journal %s: %s", name, strerror(errno));
 }
 

@@ -8,6 +8,23 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Where to cut at most `n` bytes so that no UTF-8 sequence is cut in two. */
+static size_t cut_at(const char *s, size_t n)
+{
+	size_t back = 0;
+
+	while (back < 3 && back < n && ((unsigned char)s[n - 1 - back] & 0xc0) == 0x80)
+		back++;
+	if (back < n && ((unsigned char)s[n - 1 - back] & 0xc0) == 0xc0) {
+		unsigned char lead = (unsigned char)s[n - 1 - back];
+		size_t need = lead >= 0xf0 ? 3 : lead >= 0xe0 ? 2 : 1;
+
+		if (need > back)
+			return n - 1 - back;
+	}
+	return n;
+}
+
 bool str_copy(char *to, size_t size, const char *from)
 {
 	size_t n = strnlen(from, size);
@@ -16,8 +33,9 @@ bool str_copy(char *to, size_t size, const char *from)
 		memcpy(to, from, n + 1);
 		return true;
 	}
-	memcpy(to, from, size - 1);
-	to[size - 1] = '\0';
+	n = cut_at(from, size - 1);
+	memcpy(to, from, n);
+	to[n] = '\0';
 	return false;
 }
 
@@ -27,12 +45,15 @@ void text_add(struct text *t, const char *format, ...)
 	va_list ap;
 	int n;
 
+	if (t->cut)
+		return;
 	va_start(ap, format);
 	n = vsnprintf(t->data + t->length, room, format, ap);
 	va_end(ap);
 	if (n < 0 || (size_t)n >= room) {
 		t->cut = true;
-		t->length = t->size - 1;
+		t->length = cut_at(t->data, t->size - 1);
+		t->data[t->length] = '\0';
 	} else {
 		t->length += (size_t)n;
 	}
@@ -40,6 +61,7 @@ void text_add(struct text *t, const char *format, ...)
 
 void text_add_escaped(struct text *t, const char *from)
 {
+	text_add(t, "%s", "");
 	for (const unsigned char *p = (const unsigned char *)from; *p; p++) {
 		if (*p < 0x20 || *p == 0x7f || *p == '\\')
 			text_add(t, "\\x%02x", *p);
@@ -154,6 +176,22 @@ static size_t utf8_sequence(const unsigned char *s, size_t left)
 	    (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
 		return 0;
 	return n;
+}
+
+void str_make_utf8(char *s)
+{
+	size_t left = strlen(s);
+
+	while (left > 0) {
+		size_t n = utf8_sequence((const unsigned char *)s, left);
+
+		if (n == 0) {
+			*s = '?';
+			n = 1;
+		}
+		s += n;
+		left -= n;
+	}
 }
 
 bool str_is_utf8(const char *s, size_t length)

@@ -9,7 +9,8 @@
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
-/* Copies as much as fits, always terminates. Returns false when it had to cut. */
+/* Copies as much as fits without cutting a UTF-8 sequence, always terminates. Returns false when it
+ * had to cut. */
 bool str_copy(char *to, size_t size, const char *from);
 
 /* A bounded text that grows at its end; once something did not fit, `cut` stays true. */
@@ -42,6 +43,9 @@ int str_to_double(const char *s, double *ret);
  * 255 characters. An empty item or one that is too long ends it with -EINVAL; what `each` returns
  * other than 0 ends it too. The empty string has no items. */
 int str_each_item(const char *list, int (*each)(const char *item, void *arg), void *arg);
+
+/* Replaces what is not well-formed UTF-8 (process names may be any bytes) with '?'. */
+void str_make_utf8(char *s);
 
 /* Is `s` well-formed UTF-8? */
 bool str_is_utf8(const char *s, size_t length);

@@ -137,6 +137,10 @@ static void test_nul(void **state)
 	check_bad("{\"a\":\"\\u0000\"}", 14, "NUL");
 	check_bad("{\"a\":\"b\\\\\\u0000\"}", 17, "NUL");
 	check_bad("{\"a\\u0000b\":1}", 14, "NUL");
+	/* what cJSON decodes as U+0000, hex or not */
+	check_bad("{\"a\":\"\\u00g0\"}", 14, "escapes");
+	check_bad("{\"a\":\"\\uzzzzjunk\"}", 18, "escapes");
+	check_bad("{\"a\":\"\\u00\"}", 12, "escapes");
 	check_bad("{}\0", 3, "NUL");
 	check_bad("\0{}", 3, "NUL");
 	check_bad("{\"a\":\"b\0c\"}", 11, "NUL");

@@ -90,7 +90,6 @@ static void test_bad(void **state)
 		assert_string_equal(e.field, cases[i].field);
 		assert_true(e.message[0]);
 		assert_null(q.parameters);
-		assert_null(q.canonical);
 	}
 }
 
@@ -140,53 +139,12 @@ static void test_lengths(void **state)
 	check_length("clientToken", CLIENT_TOKEN_MAX + 1, false);
 }
 
-static char *canonical_of(const char *text)
-{
-	struct request q;
-	struct error e;
-	char *s;
-
-	assert_int_equal(parse(text, &q, &e), 0);
-	s = strdup(q.canonical);
-	assert_non_null(s);
-	request_done(&q);
-	return s;
-}
-
-static bool same(const char *a, const char *b)
-{
-	char *x = canonical_of(a), *y = canonical_of(b);
-	bool equal = strcmp(x, y) == 0;
-
-	free(x);
-	free(y);
-	return equal;
-}
-
-static void test_canonical(void **state)
-{
-	const char *base = "{\"action\":\"a\",\"duration\":\"1m\",\"parameters\":{\"x\":1}}";
-
-	assert_true(same(
-		base,
-		" { \"parameters\" : { \"x\" : 1 } , \"duration\":\"60s\",\"action\":\"a\"} "));
-	assert_true(same(base, "{\"action\":\"a\",\"duration\":\"PT1M\",\"parameters\":{\"x\":1},"
-			       "\"attach\":true,\"dryRun\":true,\"clientToken\":\"other\"}"));
-	assert_false(same(base, "{\"action\":\"b\",\"duration\":\"1m\",\"parameters\":{\"x\":1}}"));
-	assert_false(
-		same(base, "{\"action\":\"a\",\"duration\":\"61s\",\"parameters\":{\"x\":1}}"));
-	assert_false(same(base, "{\"action\":\"a\",\"duration\":\"1m\",\"parameters\":{\"x\":2}}"));
-	assert_false(same(
-		base,
-		"{\"action\":\"a\",\"duration\":\"1m\",\"parameters\":{\"x\":1},\"lease\":\"5s\"}"));
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_smallest), cmocka_unit_test(test_full),
 		cmocka_unit_test(test_bad),      cmocka_unit_test(test_boundaries),
-		cmocka_unit_test(test_lengths),  cmocka_unit_test(test_canonical),
+		cmocka_unit_test(test_lengths),
 	};
 
 	return cmocka_run_group_tests_name("request", tests, NULL, NULL);

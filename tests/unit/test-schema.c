@@ -158,8 +158,7 @@ static void test_good(void **state)
 		{"{\"names\":\" a , b c\"}", "{" DEFAULTS ",\"names\":[\"a\",\"b c\"]}"},
 		{"{\"names\":[\"a\",5]}", "{" DEFAULTS ",\"names\":[\"a\",\"5\"]}"},
 		{"{\"numbers\":\"1,2\"}", "{" DEFAULTS ",\"numbers\":[1,2]}"},
-		{"{\"numbers\":[0,\"999999999999999\"]}",
-		 "{" DEFAULTS ",\"numbers\":[0,999999999999999]}"},
+		{"{\"numbers\":[0,\"2147483647\"]}", "{" DEFAULTS ",\"numbers\":[0,2147483647]}"},
 		{"{\"numbers\":7}", "{" DEFAULTS ",\"numbers\":[7]}"},
 	};
 
@@ -204,7 +203,7 @@ static void test_bad_scalars(void **state)
 		{"{\"integer\":101}", "p.integer", "101", "1 to 100"},
 		{"{\"integer\":\"101\"}", "p.integer", "101", "1 to 100"},
 		{"{\"integer\":-1}", "p.integer", "-1", "1 to 100"},
-		{"{\"integer\":1.5}", "p.integer", "1.500000000000", "1 to 100"},
+		{"{\"integer\":1.5}", "p.integer", "1.5", "1 to 100"},
 		{"{\"integer\":\"\"}", "p.integer", "", "1 to 100"},
 		{"{\"integer\":\"5 \"}", "p.integer", "5 ", "1 to 100"},
 		{"{\"integer\":\"0x5\"}", "p.integer", "0x5", "1 to 100"},
@@ -213,7 +212,7 @@ static void test_bad_scalars(void **state)
 		{"{\"integer\":{}}", "p.integer", "an object", "1 to 100"},
 		{"{\"integer\":[5]}", "p.integer", "an array", "1 to 100"},
 		{"{\"whole\":1e300}", "p.whole", "1e+300", WHOLE},
-		{"{\"whole\":9007199254740993}", "p.whole", "9.0072e+15", WHOLE},
+		{"{\"whole\":9007199254740993}", "p.whole", "9.00719925474099e+15", WHOLE},
 		{"{\"whole\":\"9223372036854775808\"}", "p.whole", "9223372036854775808", WHOLE},
 		{"{\"number\":0.49}", "p.number", "0.490000000000", "0.5 to 99.5"},
 		{"{\"number\":\"99.50001\"}", "p.number", "99.50001", "0.5 to 99.5"},
@@ -256,7 +255,8 @@ static void test_bad_lists(void **state)
 		{"{\"ports\":\"http\"}", "p.ports", "http", PORTS},
 		{"{\"ports\":0}", "p.ports", "0", PORTS},
 		{"{\"ports\":65536}", "p.ports", "65536", PORTS},
-		{"{\"ports\":80.5}", "p.ports", "80.500000000000", PORTS},
+		{"{\"ports\":[]}", "p.ports", "", PORTS},
+		{"{\"ports\":80.5}", "p.ports", "80.5", PORTS},
 		{"{\"ports\":true}", "p.ports", "true", PORTS},
 		{"{\"ports\":{}}", "p.ports", "an object", PORTS},
 		{"{\"ports\":[[80]]}", "p.ports", "an item", PORTS},
@@ -272,7 +272,7 @@ static void test_bad_lists(void **state)
 		{"{\"names\":[true]}", "p.names", "an item", NAMES},
 		{"{\"numbers\":\"1,x\"}", "p.numbers", "1,x", NUMBERS},
 		{"{\"numbers\":-1}", "p.numbers", "-1", NUMBERS},
-		{"{\"numbers\":[1.5]}", "p.numbers", "1.500000000000", NUMBERS},
+		{"{\"numbers\":[1.5]}", "p.numbers", "1.5", NUMBERS},
 	};
 
 	for (size_t i = 0; i < COUNT(cases); i++)
