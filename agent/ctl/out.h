@@ -40,8 +40,8 @@ void out_note(const char *format, ...) PRINTF(1, 2);
  * unescaped, are written as \u00NN. */
 void out_json(const char *json, size_t len);
 
-/* The formatted text, escaped, in lines of the terminal's width (or 80), each behind `indent` spaces;
- * `at` is the column the cursor is in. */
+/* The formatted text, escaped, in lines of the terminal's width (or 80), each behind `indent`
+ * spaces; `at` is the column the cursor is in. */
 void out_wrapped(size_t at, size_t indent, const char *format, ...) PRINTF(3, 4);
 
 /* Draws a bar of fraction (0 to 1; below 0: no bar) and the text over the line the cursor is in. */

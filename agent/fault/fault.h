@@ -93,7 +93,8 @@ uint64_t fault_remaining_ms(const struct fault *f);
 size_t fault_figures(struct fault *f, struct figure *ret);
 
 /* What one rule has matched and dropped; false: the step is no rule. */
-bool fault_rule_counters(const struct fault *f, const struct step *s, struct classify_counters *ret);
+bool fault_rule_counters(const struct fault *f, const struct step *s,
+			 struct classify_counters *ret);
 
 /* Adds a note for people; those over NOTES_MAX are dropped. */
 void fault_note(struct fault *f, const char *text);

@@ -9,8 +9,9 @@
 #include "steps/replay.h"
 #include "util/crash_point.h"
 
-#define STEP_LINES_MAX 640 /* bytes of all the lines of one step: two step lines and three marks \
-			    */
+#define STEP_LINES_MAX                                                            \
+	640 /* bytes of all the lines of one step: two step lines and three marks \
+	     */
 
 static int reserve_to(struct journal_file *j, off_t end)
 {

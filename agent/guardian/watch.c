@@ -30,8 +30,9 @@
 #define UNDO_TRIES    5
 #define UNDO_PAUSE_MS 200
 
-/* Beats are counted on CLOCK_MONOTONIC, which stands still in a suspend as faultd does; deadlines are on
- * CLOCK_BOOTTIME, and one that passed in a suspend leaves faultd the same grace as any other. */
+/* Beats are counted on CLOCK_MONOTONIC, which stands still in a suspend as faultd does; deadlines
+ * are on CLOCK_BOOTTIME, and one that passed in a suspend leaves faultd the same grace as any
+ * other. */
 struct watched {
 	int socket;
 	int pidfd;
@@ -179,7 +180,8 @@ static const char *overdue(struct watched *w)
 	if (!deadline_is_past(w))
 		return NULL;
 	if (!w->overdue_mono_ns) {
-		/* The fault may have been undone in the meantime: what counts is what is still on record. */
+		/* The fault may have been undone in the meantime: what counts is what is still on
+		 * record. */
 		set_deadline(w);
 		if (deadline_is_past(w))
 			w->overdue_mono_ns = now;
