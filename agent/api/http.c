@@ -15,7 +15,7 @@
 
 #define CONNECTION_MEMORY (16 * 1024) /* libmicrohttpd's pool per connection: headers must fit */
 #define STREAM_BUFFER_MAX (1024 * 1024)
-#define SWEEP_MS          1000
+#define SWEEP_SLACK_MS    500 /* so that those who came close together go together */
 
 /* A connection. */
 struct client {
@@ -373,6 +373,39 @@ static enum MHD_Result on_access(void *cls, struct MHD_Connection *c, const char
 	return MHD_YES;
 }
 
+static void on_sweep(uv_timer_t *t);
+
+/* For the client whose time is up first; none of them has any time limit: not at all. */
+static void set_sweep(struct http *h)
+{
+	uint64_t first = UINT64_MAX, now = boot_ns();
+
+	for (const struct client *c = h->clients; c; c = c->next) {
+		if (!c->served && c->since_boot_ns < first)
+			first = c->since_boot_ns;
+	}
+	if (first == UINT64_MAX || h->stopping)
+		return;
+	first += CONNECTION_IDLE_S * NSEC_PER_SEC;
+	(void)uv_timer_start(&h->sweep, on_sweep,
+			     first > now ? (first - now) / NSEC_PER_MSEC + SWEEP_SLACK_MS : 0, 0);
+}
+
+/* Whoever has not delivered a whole request in time is disconnected, however busily it drips. */
+static void on_sweep(uv_timer_t *t)
+{
+	struct http *h = t->data;
+	uint64_t now = boot_ns();
+
+	for (struct client *c = h->clients; c; c = c->next) {
+		if (c->served || now - c->since_boot_ns <= CONNECTION_IDLE_S * NSEC_PER_SEC)
+			continue;
+		c->served = true; /* not again: what is left is libmicrohttpd's to clean up */
+		(void)shutdown(c->fd, SHUT_RDWR);
+	}
+	set_sweep(h);
+}
+
 static void on_completed(void *cls, struct MHD_Connection *c, void **context,
 			 enum MHD_RequestTerminationCode code)
 {
@@ -384,6 +417,8 @@ static void on_completed(void *cls, struct MHD_Connection *c, void **context,
 	stop_hangup(x);
 	x->client->served = false;
 	x->client->since_boot_ns = boot_ns();
+	if (!uv_is_active((uv_handle_t *)&x->http->sweep))
+		set_sweep(x->http);
 	if (x->request.gone)
 		x->request.gone(&x->request);
 	*x->prev = x->next;
@@ -393,20 +428,6 @@ static void on_completed(void *cls, struct MHD_Connection *c, void **context,
 	free(x->text);
 	free(x->buffer);
 	free(x);
-}
-
-/* Whoever has not delivered a whole request in time is disconnected, however busily it drips. */
-static void on_sweep(uv_timer_t *t)
-{
-	struct http *h = t->data;
-	uint64_t now = boot_ns();
-
-	for (struct client *c = h->clients; c; c = c->next) {
-		if (!c->served && now - c->since_boot_ns > CONNECTION_IDLE_S * NSEC_PER_SEC)
-			(void)shutdown(c->fd, SHUT_RDWR);
-	}
-	if (!h->clients)
-		(void)uv_timer_stop(t);
 }
 
 static void client_add(struct http *h, struct MHD_Connection *c, void **socket_context)
@@ -425,8 +446,8 @@ static void client_add(struct http *h, struct MHD_Connection *c, void **socket_c
 		client->next->prev = &client->next;
 	h->clients = client;
 	*socket_context = client;
-	if (!uv_is_active((uv_handle_t *)&h->sweep) && !h->stopping)
-		(void)uv_timer_start(&h->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
+	if (!uv_is_active((uv_handle_t *)&h->sweep))
+		set_sweep(h);
 }
 
 static void on_connection(void *cls, struct MHD_Connection *c, void **socket_context,

@@ -34,8 +34,10 @@ uint64_t fault_remaining_ms(const struct fault *f)
 
 void fault_note(struct fault *f, const char *text)
 {
-	if (f->n_notes < NOTES_MAX)
-		(void)str_copy(f->notes[f->n_notes++], TEXT_MAX, text);
+	char *copy = f->n_notes < NOTES_MAX ? strdup(text) : NULL;
+
+	if (copy)
+		f->notes[f->n_notes++] = copy;
 }
 
 void fault_free(struct fault *f)
@@ -43,6 +45,8 @@ void fault_free(struct fault *f)
 	if (!f)
 		return;
 	plan_done(&f->plan);
+	for (unsigned i = 0; i < f->n_notes; i++)
+		free(f->notes[i]);
 	free(f->params);
 	free(f->canonical);
 	free(f);

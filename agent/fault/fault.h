@@ -56,9 +56,9 @@ struct fault {
 	struct error error;    /* code ERROR_NONE: none */
 	struct plan plan;
 	struct journal_file journal;
-	uint32_t arm_number; /* that the guardian has yet to acknowledge; 0: none */
-	bool has_failed;     /* ends in FAILED, not DONE */
-	char notes[NOTES_MAX][TEXT_MAX];
+	uint32_t arm_number;    /* that the guardian has yet to acknowledge; 0: none */
+	bool has_failed;        /* ends in FAILED, not DONE */
+	char *notes[NOTES_MAX]; /* owned */
 	unsigned n_notes;
 
 	/* Times; CLOCK_BOOTTIME but for created_at */

@@ -130,6 +130,11 @@ int faults_start(const struct faults_setup *setup, struct faults **ret, struct e
 
 size_t faults_stop_all(struct faults *all, const char *reason)
 {
+	/* First what takes no time, for all of them. */
+	for (struct fault *f = all->first; f; f = f->next) {
+		if (f->state == FAULT_ACTIVE)
+			(void)fault_clear_rules(f);
+	}
 	for (struct fault *f = all->first, *next; f; f = next) {
 		next = f->next;
 		fault_end(f, reason);

@@ -16,6 +16,7 @@
 #include "faultd/guardian.h"
 #include "faultd/limits.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
 #include "util/log.h"
 #include "util/proc.h"
 #include "util/spawn.h"
@@ -40,6 +41,7 @@ struct guardian_link {
 	uint32_t number;
 	bool armed;
 	uv_timer_t beat;
+	uint64_t last_beat_boot_ns;
 
 	char program[256]; /* "": a supervisor runs it */
 	pid_t child;
@@ -133,10 +135,17 @@ static void on_connection(uv_poll_t *poll, int status, int events)
 
 static void on_beat(uv_timer_t *timer)
 {
-	const struct guardian_link *g = timer->data;
+	struct guardian_link *g = timer->data;
 
+	g->last_beat_boot_ns = boot_ns();
 	if (g->fd >= 0)
 		(void)send_message(g, GUARDIAN_BEAT, 0);
+}
+
+void guardian_link_beat(struct guardian_link *g)
+{
+	if (g->armed && boot_ns() - g->last_beat_boot_ns >= HEARTBEAT_MS * NSEC_PER_MSEC)
+		on_beat(&g->beat);
 }
 
 static void on_respawn(uv_timer_t *timer);

@@ -36,6 +36,9 @@ pid_t guardian_link_pid(const struct guardian_link *g); /* 0: none */
  * will bring, or 0 when no guardian is connected. */
 uint32_t guardian_link_arm(struct guardian_link *g);
 
+/* A beat between two steps of something long, if one is due. */
+void guardian_link_beat(struct guardian_link *g);
+
 /* No fault is open: no beats until the next arm. */
 void guardian_link_idle(struct guardian_link *g);
 

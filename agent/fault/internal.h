@@ -39,6 +39,7 @@ struct watch {
 void fault_set_state(struct fault *f, enum fault_state state, const char *what);
 void fault_apply(struct fault *f);
 void fault_undo(struct fault *f);
+bool fault_clear_rules(struct fault *f); /* false: one could not be, and will be tried again */
 void fault_look_again(struct fault *f);
 void fault_fail(struct fault *f, const struct error *e);
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "fault/internal.h"
@@ -56,6 +57,7 @@ static int apply_step(struct fault *f, size_t i, struct error *e)
 	if (r < 0)
 		return error_set(e, ERROR_FAILED, r, "cannot write the journal: %s", strerror(-r));
 	s->state = STEP_APPLYING;
+	guardian_link_beat(f->owner->guardian);
 	crash_point("before a step");
 	r = step_apply(s, &env, e);
 	crash_point("after a step");
@@ -220,6 +222,7 @@ static bool undo_step(struct fault *f, size_t i)
 
 	if (s->state == STEP_PLANNED || s->state == STEP_UNDONE)
 		return true;
+	guardian_link_beat(f->owner->guardian);
 	crash_point("before an undo");
 	r = step_undo(s, &env, &t);
 	crash_point("after an undo");
@@ -253,23 +256,54 @@ static void try_again_later(struct fault *f)
 	alarm_set(f->owner);
 }
 
-void fault_undo(struct fault *f)
+/* Packets flow again before anything is detached: a detach waits for the kernel, up to 20 ms a
+ * hook. */
+bool fault_clear_rules(struct fault *f)
 {
 	bool good = true;
+
+	for (size_t i = f->plan.n; i-- > 0;) {
+		if (f->plan.steps[i].kind == STEP_RULE)
+			good &= undo_step(f, i);
+	}
+	return good;
+}
+
+/* The last before the first; one failure stops no other. */
+static bool undo_all(struct fault *f)
+{
+	bool good = fault_clear_rules(f);
+
+	for (size_t i = f->plan.n; i-- > 0;)
+		good &= undo_step(f, i);
+	return good;
+}
+
+/* A finished fault is only looked at: what it will not need again goes. */
+static void shrink(struct fault *f)
+{
+	struct step *steps =
+		f->plan.n ? reallocarray(f->plan.steps, f->plan.n, sizeof(*steps)) : NULL;
+
+	if (!steps)
+		return;
+	f->plan.steps = steps;
+	f->plan.room = f->plan.n;
+}
+
+void fault_undo(struct fault *f)
+{
 	char text[TEXT_MAX + 64];
 
 	watch_stop(f);
 	fault_set_state(f, FAULT_UNDOING, f->reason);
-	/* The rules before what they hang on, the last before the first; one failure stops no
-	 * other. */
-	for (size_t i = f->plan.n; i-- > 0;)
-		good &= undo_step(f, i);
-	if (!good) {
+	if (!undo_all(f)) {
 		try_again_later(f);
 		return;
 	}
 	journal_file_finish(&f->journal);
 	f->undone_ns = boot_ns() - f->ending_boot_ns;
+	shrink(f);
 	(void)snprintf(text, sizeof(text), "%s, %s after %.1f ms", f->reason,
 		       action_is_irreversible(f->action) ? "over" : "put back",
 		       (double)f->undone_ns / 1e6);

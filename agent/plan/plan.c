@@ -13,7 +13,7 @@ void plan_done(struct plan *p)
 
 int plan_reserve(struct plan *p, size_t n)
 {
-	size_t room = p->room ? p->room : 4;
+	size_t room = p->room ? p->room : 1;
 	struct step *steps;
 
 	if (p->n + n > STEPS_MAX)

@@ -25,7 +25,7 @@
 
 /* Time */
 #define DURATION_MAX_S    (12 * 3600) /* as FIS */
-#define HEARTBEAT_MS      250         /* faultd -> guardian, only while a fault is open */
+#define HEARTBEAT_MS      500         /* faultd -> guardian, only while a fault is open */
 #define HEARTBEAT_LOST_MS 1750 /* then the guardian fences faultd: 2 s in all, undo included */
 #define OVERDUE_MS        500  /* past a deadline, then the guardian fences faultd */
 #define GUARDIAN_ACK_MS   1000 /* to answer that it has read a new journal */
