@@ -121,6 +121,11 @@ static void on_fault_event(struct fault *f, void *arg)
 	tell_supervisor(arg);
 }
 
+static void on_guardian_event(void *arg)
+{
+	tell_supervisor(arg);
+}
+
 static void on_watchdog(uv_timer_t *t)
 {
 	const struct daemon *d = t->data;
@@ -331,7 +336,8 @@ static int start(struct daemon *d, struct error *e)
 		r = start_api(d, e);
 	if (r < 0)
 		return r;
-	d->listener = (struct fault_listener){.event = on_fault_event, .arg = d};
+	d->listener = (struct fault_listener){
+		.event = on_fault_event, .guardian = on_guardian_event, .arg = d};
 	faults_listen(d->faults, &d->listener);
 	start_signals(d);
 	start_timers(d);

@@ -47,7 +47,7 @@ void get_doctor(struct api *api, struct http_request *q, const char *id)
 	cJSON *o = cJSON_CreateObject();
 	cJSON *array = cJSON_AddArrayToObject(o, "checks");
 	struct check checks[CHECKS_MAX];
-	size_t n = features_check(checks);
+	size_t n = features_check(faults_guardian_pid(api->faults), checks);
 
 	cJSON_AddItemToArray(
 		array, check_json("guardian", guardian ? CHECK_OK : CHECK_MISSING,

@@ -37,6 +37,10 @@ static void on_guardian(bool connected, void *arg)
 	struct faults *all = arg;
 	struct error e;
 
+	for (const struct fault_listener *l = all->listeners; l; l = l->next) {
+		if (l->guardian)
+			l->guardian(l->arg);
+	}
 	if (connected)
 		return;
 	(void)error_set(&e, ERROR_UNAVAILABLE, -ENOTCONN,

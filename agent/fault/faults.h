@@ -44,6 +44,7 @@ typedef void (*fault_event_fn)(struct fault *f, void *arg);
 struct fault_listener {
 	struct fault_listener *next;
 	fault_event_fn event;
+	void (*guardian)(void *arg); /* it came or went; or NULL */
 	void *arg;
 };
 

@@ -95,8 +95,11 @@ static void on_message(uv_poll_t *poll, int status, int events)
 	if (m.type == GUARDIAN_HELLO && !g->greeted) {
 		g->greeted = true;
 		log_info("the guardian is connected (pid %d)", (int)g->pid);
+		/* Always a word: it tells the guardian that it was taken, and what is true now. */
 		if (g->armed)
 			(void)guardian_link_arm(g);
+		else
+			(void)send_message(g, GUARDIAN_IDLE, 0);
 		g->callbacks.changed(true, g->callbacks.arg);
 	} else if (m.type == GUARDIAN_ACK) {
 		g->callbacks.acked(m.number, g->callbacks.arg);
@@ -273,15 +276,16 @@ int guardian_link_start(uv_loop_t *loop, const char *runtime_dir, const char *pr
 void guardian_link_stop(struct guardian_link *g, bool all_undone)
 {
 	g->stopping = true;
+	/* The door first: a guardian that has read the good-bye tries to connect at once. */
+	uv_close((uv_handle_t *)&g->listen_poll, NULL);
+	(void)close(g->listen_fd);
+	(void)unlink(g->socket_path);
 	/* With something not put back there is no good-bye: the guardian takes over. */
 	if (g->fd >= 0 && all_undone)
 		(void)send_message(g, GUARDIAN_BYE, 0);
 	lose(g);
-	uv_close((uv_handle_t *)&g->listen_poll, NULL);
 	uv_close((uv_handle_t *)&g->beat, NULL);
 	uv_close((uv_handle_t *)&g->respawn, NULL);
-	(void)close(g->listen_fd);
-	(void)unlink(g->socket_path);
 	if (!g->child_poll)
 		return;
 	if (all_undone && proc_wait_exit(g->child_pidfd, GOODBYE_MS) != 1) {

@@ -38,6 +38,7 @@ struct watched {
 	int pidfd;
 	pid_t pid;
 	int dirfd;
+	bool heard; /* faultd has spoken on this connection: it took us for its guardian */
 	bool armed; /* faults are open: beats are due */
 	uint64_t last_beat_mono_ns;
 	uint64_t deadline_boot_ns; /* the earliest of the open faults; 0: none */
@@ -110,6 +111,17 @@ static void disconnect(struct watched *w)
 	w->socket = w->pidfd = -1;
 }
 
+static uint64_t mono_ns(void)
+{
+	return clock_ns(CLOCK_MONOTONIC);
+}
+
+static void set_deadline(struct watched *w)
+{
+	w->deadline_boot_ns = replay_earliest_deadline(w->dirfd);
+	w->overdue_mono_ns = 0;
+}
+
 static int try_connect(const char *runtime_dir, struct watched *w)
 {
 	struct sockaddr_un to = {.sun_family = AF_UNIX};
@@ -125,20 +137,15 @@ static int try_connect(const char *runtime_dir, struct watched *w)
 	r = connect(w->socket, (const struct sockaddr *)&to, sizeof(to)) < 0 ? -errno : identify(w);
 	if (r == 0)
 		r = send_message(w, GUARDIAN_HELLO, (uint32_t)getpid());
-	if (r < 0)
+	if (r < 0) {
 		disconnect(w);
-	return r;
-}
-
-static uint64_t mono_ns(void)
-{
-	return clock_ns(CLOCK_MONOTONIC);
-}
-
-static void set_deadline(struct watched *w)
-{
-	w->deadline_boot_ns = replay_earliest_deadline(w->dirfd);
-	w->overdue_mono_ns = 0;
+		return r;
+	}
+	/* Faults that are open already: a faultd that hangs would never say so. */
+	set_deadline(w);
+	w->armed = w->deadline_boot_ns != 0;
+	w->last_beat_mono_ns = mono_ns();
+	return 0;
 }
 
 static int ms_until(uint64_t at, uint64_t now)
@@ -199,12 +206,14 @@ static const char *take_message(struct watched *w)
 	struct guardian_message m;
 	ssize_t n = recv(w->socket, &m, sizeof(m), MSG_DONTWAIT);
 
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+	/* ECONNRESET comes before what is still queued, a good-bye perhaps, and once only. */
+	if (n < 0 && (errno == EAGAIN || errno == EINTR || errno == ECONNRESET))
 		return NULL;
 	if (n <= 0)
 		return "its connection ended";
 	if (n != sizeof(m))
 		return NULL;
+	w->heard = true;
 	w->last_beat_mono_ns = mono_ns();
 	switch (m.type) {
 	case GUARDIAN_ARM:
@@ -269,6 +278,16 @@ static int fence_and_undo(struct watched *w, const char *why)
 	return r != 0;
 }
 
+/* The connection ended before faultd had said anything on it: it is gone, or it has a guardian and
+ * did not take us. Who holds the journal's lock is alive, and is left alone. */
+static int undo_if_gone(const struct watched *w)
+{
+	int r = undo_all(w->dirfd, FENCE_WAIT_MS, false);
+
+	pause_ms(UNDO_PAUSE_MS);
+	return r != 0 && r != -EWOULDBLOCK;
+}
+
 /* Watches the runtime directory, or while there is none the one it will be made in. The watch comes
  * before the attempt to connect, so that no socket appears unseen in between. */
 static void watch_for_socket(int inotify, const char *runtime_dir)
@@ -314,7 +333,12 @@ int watch(const char *runtime_dir, bool once)
 			continue;
 		}
 		lost = watch_connected(&w);
-		r = lost[0] ? fence_and_undo(&w, lost) : 0;
+		if (!lost[0])
+			r = 0;
+		else if (!w.heard && !overdue(&w))
+			r = undo_if_gone(&w);
+		else
+			r = fence_and_undo(&w, lost);
 		disconnect(&w);
 		if (once)
 			return r;

@@ -78,7 +78,23 @@ static struct check check_cpus(void)
 	return c;
 }
 
-size_t features_check(struct check *ret)
+/* Of the guardian itself: as a unit of its own it has other capabilities than faultd. */
+static bool memory_is_locked(pid_t pid)
+{
+	char path[32], line[128];
+	unsigned long kib = 0;
+	FILE *status;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	status = pid > 0 ? fopen(path, "re") : NULL;
+	while (status && fgets(line, sizeof(line), status) && sscanf(line, "VmLck: %lu", &kib) != 1)
+		;
+	if (status)
+		(void)fclose(status);
+	return kib > 0;
+}
+
+size_t features_check(pid_t guardian, struct check *ret)
 {
 	size_t n = 0;
 	bool net = feature_net_privilege();
@@ -96,10 +112,10 @@ size_t features_check(struct check *ret)
 		"tcx", feature_tcx(), CHECK_LIMITED,
 		"network faults are held by the kernel: gone when faultd is",
 		"no TCX (Linux 6.6, needs CAP_BPF to ask): network faults use clsact filters and the journal");
-	ret[n++] =
-		check_of("memory-lock", feature_capability(CAP_IPC_LOCK), CHECK_LIMITED,
-			 "the guardian can lock its memory",
-			 "without CAP_IPC_LOCK the guardian may be paged out when memory is short");
+	ret[n++] = check_of(
+		"memory-lock", memory_is_locked(guardian), CHECK_LIMITED,
+		"the guardian's memory is locked",
+		"the guardian's memory is not locked (CAP_IPC_LOCK): it may be paged out when memory is short");
 	ret[n++] = check_of(
 		"oom-score", feature_capability(CAP_SYS_RESOURCE), CHECK_LIMITED,
 		"faultd and its guardian can ask the OOM killer for others first",

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 /* Does the kernel have TCX links (Linux 6.6)? */
 bool feature_tcx(void);
@@ -30,6 +31,6 @@ struct check {
 #define CHECKS_MAX 16
 
 /* Fills at most CHECKS_MAX; returns how many. */
-size_t features_check(struct check *ret);
+size_t features_check(pid_t guardian, struct check *ret);
 
 #endif

@@ -60,6 +60,7 @@ int clsact_add(uint32_t ifindex)
 struct filter_search {
 	uint32_t direction;
 	bool any;
+	bool foreign;
 	bool ours;
 };
 
@@ -77,6 +78,8 @@ static int each_filter(const struct nlmsghdr *m, void *arg)
 	    str_eq(nl_string(nl_find(m, sizeof(*tc), TCA_KIND)), "bpf") &&
 	    str_starts(nl_string(nl_find_in(options, TCA_BPF_NAME)), FILTER_NAME))
 		s->ours = true;
+	else if (tc->tcm_handle != 0 || tc->tcm_info >> 16 != FILTER_PREF)
+		s->foreign = true;
 	return 0;
 }
 
@@ -104,8 +107,10 @@ int clsact_delete_empty(uint32_t ifindex)
 		r = search_filters(ifindex, CLASSIFY_INGRESS, &ingress);
 	if (r < 0)
 		return r;
-	if (egress.any || ingress.any)
+	if (egress.foreign || ingress.foreign)
 		return -EBUSY;
+	if (egress.any || ingress.any)
+		return -EAGAIN;
 	(void)begin_qdisc(&q, RTM_DELQDISC, 0, ifindex);
 	r = nl_ask(&q);
 	return is_absent(r) ? 0 : r;

@@ -15,8 +15,9 @@
 /* Returns 0, -EEXIST when there is one, or another errno. */
 int clsact_add(uint32_t ifindex);
 
-/* Deletes it when it holds no filter. Returns 0 (deleted, or absent), -EBUSY (holds filters), or
- * another errno; a device that is gone counts as absent. */
+/* Deletes it when it holds no filter. Returns 0 (deleted, or absent), -EBUSY (holds filters of
+ * others), -EAGAIN (holds only ours, so its turn comes), or another errno; a device that is gone
+ * counts as absent. */
 int clsact_delete_empty(uint32_t ifindex);
 
 /* Attaches a program as our filter. Returns 0, -EEXIST or another errno. */

@@ -93,15 +93,43 @@ static ssize_t read_line(int fd, off_t at, char *line, size_t size)
 	return end - line + 1;
 }
 
+/* No newline was within a line's length of `at`: where the next line begins, or 0 when there is none. */
+static off_t skip_line(int fd, off_t at)
+{
+	ssize_t n;
+
+	while ((n = pread(fd, read_buffer, JOURNAL_LINE_MAX, at)) > 0) {
+		const char *end = memchr(read_buffer, '\n', (size_t)n);
+
+		if (end)
+			return at + (end - read_buffer) + 1;
+		at += n;
+	}
+	return 0;
+}
+
+/* Never waits, whatever lies under that name: a FIFO's open would. Returns a descriptor or a negative errno. */
+static int open_journal(int dirfd, const char *name, int mode)
+{
+	int fd = openat(dirfd, name, mode | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
 /* Reads the whole journal into `replay`. A torn tail is told; nothing came after it. */
 static int read_journal(int fd, const char *name)
 {
-	off_t at = 0;
+	off_t at = 0, next;
 	ssize_t n;
 
 	memset(&replay, 0, sizeof(replay));
 	for (;;) {
 		n = read_line(fd, at, read_buffer, JOURNAL_LINE_MAX);
+		if (n == -EBADMSG && (next = skip_line(fd, at)) > 0) {
+			replay.bad_lines++;
+			at = next;
+			continue;
+		}
 		if (n <= 0)
 			break;
 		if (n > 1) /* an empty line closes a torn one */
@@ -128,7 +156,7 @@ static bool is_journal(const char *name)
 
 static uint64_t number_of(int dirfd, const char *name)
 {
-	_cleanup_close_ int fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_close_ int fd = open_journal(dirfd, name, O_RDONLY);
 
 	if (fd < 0 || read_journal(fd, name) < 0)
 		return 0;
@@ -236,13 +264,14 @@ static void put_aside(int dirfd, const char *name)
 
 static void replay_one(int dirfd, const char *name, const char *boot, struct replay_result *ret)
 {
-	_cleanup_close_ int fd = openat(dirfd, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_close_ int fd = open_journal(dirfd, name, O_RDWR);
 	struct replay_result before = *ret;
-	int r = fd < 0 ? -errno : read_journal(fd, name);
+	int r = fd < 0 ? fd : read_journal(fd, name);
 
 	if (r < 0) {
 		ret->bad++;
 		log_error("cannot read the journal %s: %s", name, strerror(-r));
+		put_aside(dirfd, name);
 		return;
 	}
 	/* What a step changes does not outlive a boot: another boot's journal is only removed. */
@@ -277,7 +306,7 @@ int replay_all(int dirfd, struct replay_result *ret)
 
 static void list_one(int dirfd, const char *name)
 {
-	_cleanup_close_ int fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_close_ int fd = open_journal(dirfd, name, O_RDONLY);
 	unsigned owed = 0;
 
 	if (fd < 0 || read_journal(fd, name) < 0 || replay.ended)
@@ -307,7 +336,7 @@ uint64_t replay_earliest_deadline(int dirfd)
 		return 0;
 	for (size_t i = 0; i < n; i++) {
 		_cleanup_close_ int fd =
-			openat(dirfd, found[i].name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+			open_journal(dirfd, found[i].name, O_RDONLY);
 
 		if (fd < 0 || read_journal(fd, found[i].name) < 0 || !replay.has_header ||
 		    replay.ended)

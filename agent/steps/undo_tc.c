@@ -22,6 +22,8 @@ int qdisc_undo_alone(struct step *s, struct text *note)
 	if (!s->hook.ours)
 		return 0;
 	r = clsact_delete_empty((uint32_t)s->hook.ifindex);
+	if (r == -EAGAIN)
+		return 0;
 	if (r != -EBUSY)
 		return r;
 	text_add(note, "clsact on %s holds filters of others", s->hook.ifname);

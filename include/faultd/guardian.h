@@ -10,7 +10,7 @@
 #define GUARDIAN_SOCKET "guardian.sock"
 
 enum guardian_message_type {
-	GUARDIAN_HELLO = 1, /* guardian: I watch. number = its pid */
+	GUARDIAN_HELLO = 1, /* guardian: I watch. number = its pid. Answered by ARM or IDLE */
 	GUARDIAN_ARM,  /* faultd: a journal was written, nothing is changed yet; beats follow */
 	GUARDIAN_ACK,  /* guardian: I have read the journals. number as in ARM */
 	GUARDIAN_BEAT, /* faultd: alive; every HEARTBEAT_MS while a fault is open */
