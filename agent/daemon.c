@@ -33,6 +33,7 @@ struct daemon {
 	struct faults *faults;
 	struct api api;
 	struct http *http;
+	int listen_fd;
 	bool own_socket;
 	uv_signal_t on_term, on_int, on_hup;
 	uv_timer_t watchdog, ready;
@@ -306,17 +307,23 @@ static int start_faults(struct daemon *d, struct error *e)
 	return faults_start(&setup, &d->faults, e);
 }
 
-static int start_api(struct daemon *d, struct error *e)
+/* Before anything is started that would inherit a passed socket, or would have to be stopped again
+ * when the path is taken. Who connects now is served when all is put back and ready. */
+static int open_socket(struct daemon *d, struct error *e)
 {
 	gid_t gid = (gid_t)-1;
-	int fd, r;
 
 	(void)group_lookup(d->policy.group, &gid);
-	fd = listen_open(d->options->socket, gid, &d->own_socket, e);
-	if (fd < 0)
-		return fd;
+	d->listen_fd = listen_open(d->options->socket, gid, &d->own_socket, e);
+	return d->listen_fd < 0 ? d->listen_fd : 0;
+}
+
+static int start_api(struct daemon *d, struct error *e)
+{
+	int r;
+
 	d->api = (struct api){.faults = d->faults, .policy = &d->policy};
-	r = http_start(&d->loop, fd, api_handle, &d->api, &d->http);
+	r = http_start(&d->loop, d->listen_fd, api_handle, &d->api, &d->http);
 	return r < 0 ? error_set(e, ERROR_FAILED, r, "cannot start the HTTP server: %s",
 				 strerror(-r))
 		     : 0;
@@ -330,6 +337,8 @@ static int start(struct daemon *d, struct error *e)
 		r = make_dir(d->options->runtime_dir, "--runtime-dir", e);
 	if (r == 0)
 		r = make_dir(d->options->state_dir, "--state-dir", e);
+	if (r == 0)
+		r = open_socket(d, e);
 	if (r == 0)
 		r = start_faults(d, e);
 	if (r == 0)
@@ -357,6 +366,8 @@ int daemon_run(const struct daemon_options *options)
 	}
 	if (start(&d, &e) < 0) {
 		log_error("%s", e.message);
+		if (d.own_socket)
+			(void)unlink(options->socket);
 		return 1;
 	}
 	(void)uv_run(&d.loop, UV_RUN_DEFAULT);

@@ -24,7 +24,7 @@ static int passed_socket(struct error *e)
 	if (n != 1 || sd_is_socket_unix(SD_LISTEN_FDS_START, SOCK_STREAM, 1, NULL, 0) <= 0)
 		return error_set(e, ERROR_FAILED, -EINVAL,
 				 "LISTEN_FDS: not one listening Unix stream socket");
-	(void)fcntl(SD_LISTEN_FDS_START, F_SETFL, O_NONBLOCK);
+	(void)fcntl(SD_LISTEN_FDS_START, F_SETFL, O_NONBLOCK); /* close-on-exec it is already */
 	return SD_LISTEN_FDS_START;
 }
 
@@ -87,6 +87,7 @@ int listen_open(const char *path, gid_t gid, bool *ret_own, struct error *e)
 	r = clear_path(&at, e);
 	if (r < 0)
 		return r;
-	*ret_own = true;
-	return bind_at(&at, gid, e);
+	r = bind_at(&at, gid, e);
+	*ret_own = r >= 0;
+	return r;
 }

@@ -52,8 +52,6 @@ static int add(const struct process *process, void *arg)
 	s->process.start = process->start;
 	s->process.signal = SIGSTOP;
 	(void)str_copy(s->process.name, sizeof(s->process.name), process->name);
-	/* One that is stopped already is not ours to continue later. */
-	s->process.was_stopped = process->state == 'T' || process->state == 't';
 	if (plan_has(&(struct plan){.steps = g->plan->steps, .n = g->plan->n - 1}, s))
 		g->plan->n--;
 	return 0;

@@ -10,18 +10,25 @@
 
 const char *const select_orders[] = {"random", "newest", "oldest", NULL};
 
+static bool is_own(const struct process *p, const struct facts *facts)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(facts->own_pids); i++) {
+		pid_t own = facts->own_pids[i];
+
+		if (own != 0 && (p->pid == own || p->ppid == own))
+			return true;
+	}
+	return false;
+}
+
 const char *select_protected(const struct process *p, const struct facts *facts)
 {
 	if (p->pid == 1)
 		return "it is PID 1";
 	if (p->kernel_thread)
 		return "it is a kernel thread";
-	for (size_t i = 0; i < ARRAY_SIZE(facts->own_pids); i++) {
-		if (facts->own_pids[i] != 0 && p->pid == facts->own_pids[i])
-			return "it is part of faultd";
-		if (facts->own_pids[i] != 0 && p->ppid == facts->own_pids[i])
-			return "it is a child of faultd";
-	}
+	if (is_own(p, facts))
+		return "it is part of faultd";
 	if (p->pid == facts->caller_pid)
 		return "it is the caller";
 	return policy_protects(facts->policy, p->name) ? "its name is protected" : NULL;
@@ -41,11 +48,24 @@ struct matcher {
 	const struct facts *facts;
 	regex_t regex;
 	bool has_regex;
+	pid_t above[32]; /* the caller, and what it runs in */
+	size_t n_above;
 };
+
+static void find_above(struct matcher *m)
+{
+	const struct process *p = process_list_find(&m->facts->processes, m->facts->caller_pid);
+
+	while (p && p->pid > 1 && m->n_above < ARRAY_SIZE(m->above)) {
+		m->above[m->n_above++] = p->pid;
+		p = process_list_find(&m->facts->processes, p->ppid);
+	}
+}
 
 static int matcher_init(struct matcher *m, const struct selection *s, const struct facts *facts)
 {
 	*m = (struct matcher){.s = s, .facts = facts, .has_regex = s->pattern[0]};
+	find_above(m);
 	return m->has_regex && regcomp(&m->regex, s->pattern, REG_EXTENDED | REG_NOSUB) != 0
 		       ? -EINVAL
 		       : 0;
@@ -73,13 +93,26 @@ static bool matches(const struct matcher *m, const struct process *p)
 	return !m->has_regex || (p->command[0] && regexec(&m->regex, p->command, 0, NULL, 0) == 0);
 }
 
-/* A name or pattern that also hits kernel threads or faultd means the others; one that hits a
- * process that keeps the host reachable is refused as a whole. */
+static bool is_own_program(const char *name)
+{
+	return str_starts(name, "faultd") || str_eq(name, "faultctl");
+}
+
+/* A name, pattern or user that also hits kernel threads, faultd, or the caller and what it runs in
+ * (its shell, its sudo) means the others. One that hits a process that keeps the host reachable is
+ * refused as a whole, and so is anything protected that is named by its pid, or a program of ours
+ * by its name. */
 static bool left_out(const struct matcher *m, const struct process *p)
 {
-	const char *why = select_protected(p, m->facts);
-
-	return why && !m->s->pid.n && !policy_protects(m->facts->policy, p->name) && p->pid != 1;
+	if (m->s->pid.n)
+		return false;
+	if (p->kernel_thread || is_own(p, m->facts))
+		return true;
+	for (size_t i = 0; i < m->n_above; i++) {
+		if (m->above[i] == p->pid)
+			return true;
+	}
+	return !m->s->name[0] && is_own_program(p->name);
 }
 
 static int check_selection(const struct selection *s, struct facts *facts, struct error *e)
@@ -163,7 +196,8 @@ static int check_found(const struct selection *s, const struct facts *facts, str
 	if (n > 0 || facts->so_far)
 		return 0;
 	select_describe(s, &t);
-	return error_set(e, ERROR_VALIDATION, -ESRCH, "parameters: no process matches (%s)", what);
+	return error_field(e, "parameters", what, "a selection that matches",
+			   "no process matches (%s)", what);
 }
 
 int select_look(const struct selection *s, struct facts *facts, struct error *e)
@@ -253,7 +287,7 @@ int select_each(const struct selection *s, const struct facts *facts,
 	for (size_t i = 0; i < facts->processes.n; i++) {
 		const struct process *p = &facts->processes.process[i];
 
-		if (matches(&m, p) && !left_out(&m, p))
+		if (matches(&m, p) && !left_out(&m, p) && !select_protected(p, facts))
 			chosen[n++] = p;
 	}
 	matcher_done(&m);

@@ -13,7 +13,8 @@
 #include "util/clock.h"
 #include "util/log.h"
 
-#define CONNECTION_MEMORY (16 * 1024) /* libmicrohttpd's pool per connection: headers must fit */
+#define CONNECTION_MEMORY (16 * 1024)   /* libmicrohttpd's pool per connection: headers must fit */
+#define BODY_READ_MAX     (1024 * 1024) /* too large, but read to its end before it is refused */
 #define STREAM_BUFFER_MAX (1024 * 1024)
 #define SWEEP_SLACK_MS    500 /* so that those who came close together go together */
 
@@ -300,7 +301,7 @@ static bool announces_too_much(struct MHD_Connection *c)
 		MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
 	uint64_t n;
 
-	return s && (str_to_u64(s, &n) < 0 || n > REQUEST_BODY_MAX);
+	return s && (str_to_u64(s, &n) < 0 || n > BODY_READ_MAX);
 }
 
 static enum MHD_Result refuse_size(struct exchange *x)

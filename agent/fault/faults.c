@@ -9,6 +9,7 @@
 #include "fault/internal.h"
 #include "steps/classifier.h"
 #include "steps/replay.h"
+#include "steps/stopped.h"
 #include "util/clock.h"
 #include "util/log.h"
 #include "util/proc.h"
@@ -105,7 +106,8 @@ static int open_all(struct faults *all, const struct faults_setup *setup, struct
 		r = guardian_link_start(setup->loop, setup->runtime_dir, setup->guardian_path,
 					&callbacks, &all->guardian);
 	all->env.classifiers = classifiers_new();
-	if (r == 0 && !all->env.classifiers)
+	all->env.stopped = stopped_new();
+	if (r == 0 && (!all->env.classifiers || !all->env.stopped))
 		r = -ENOMEM;
 	return r < 0 ? error_set(e, ERROR_FAILED, r, "cannot set up in %s: %s", setup->runtime_dir,
 				 strerror(-r))
@@ -172,6 +174,7 @@ void faults_free(struct faults *all)
 	}
 	guardian_link_free(all->guardian);
 	(void)classifiers_free(all->env.classifiers);
+	(void)stopped_free(all->env.stopped);
 	(void)close(all->alarm_fd);
 	(void)close(all->lock_fd);
 	(void)close(all->dirfd);

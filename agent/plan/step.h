@@ -76,6 +76,7 @@ struct step_process {
 	uint64_t sent_boot_ns;
 	uint64_t exited_after_ms; /* 0 while it has not */
 	bool gone;                /* it vanished before the signal */
+	bool held;                /* SIGNAL, at work: counted among those we hold stopped */
 };
 
 struct step {

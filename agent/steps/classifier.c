@@ -252,8 +252,10 @@ static void delete_cidrs(const struct classifier *c, uint32_t slot, const struct
 	}
 }
 
-/* Only exclusions given: all else is included. */
-static const struct cidr_list everything = {.n = 1, .cidr = {{.bits = 0}}};
+/* Where no given prefix says anything. IPv4 has its own, or ::/0 and the like would mean IPv4 too,
+ * which is mapped into it. */
+static const struct cidr_list everything = {
+	.n = 2, .cidr = {{.bits = 0}, {.addr = {[10] = 0xff, [11] = 0xff}, .bits = 96}}};
 
 static int write_rule(const struct classifier *c, uint32_t slot, const struct step_rule *rule,
 		      uint64_t deadline_boot_ns)
@@ -270,8 +272,8 @@ static int write_rule(const struct classifier *c, uint32_t slot, const struct st
 	e = bpf_map__update_elem(c->skel->maps.counters, &slot, sizeof(slot), zero,
 				 (size_t)c->n_cpus * sizeof(*zero), BPF_ANY);
 	free(zero);
-	if (e == 0 && !rule->include.n && rule->exclude.n)
-		e = add_cidrs(c, slot, &everything, CIDR_INCLUDE);
+	if (e == 0 && r.flags & RULE_HAS_CIDRS)
+		e = add_cidrs(c, slot, &everything, rule->include.n ? CIDR_EXCLUDE : CIDR_INCLUDE);
 	if (e == 0)
 		e = add_cidrs(c, slot, &rule->include, CIDR_INCLUDE);
 	if (e == 0)

@@ -29,7 +29,8 @@ int rule_undo(struct step *s, const struct step_env *env, struct text *note);
 
 int signal_prepare(struct step *s, const struct step_env *env, struct error *e);
 int signal_apply(struct step *s, const struct step_env *env, struct error *e);
-int signal_undo(struct step *s, struct text *note);
+int signal_undo(struct step *s, const struct step_env *env, struct text *note);
+int signal_undo_alone(struct step *s, struct text *note);
 
 int kill_apply(struct step *s, const struct step_env *env, struct error *e);
 

@@ -16,9 +16,7 @@ static const struct {
 	[STEP_QDISC] = {.prepare = qdisc_prepare, .apply = qdisc_apply, .undo = qdisc_undo},
 	[STEP_FILTER] = {.apply = filter_apply, .undo = filter_undo},
 	[STEP_RULE] = {.apply = rule_apply, .undo = rule_undo},
-	[STEP_SIGNAL] = {.prepare = signal_prepare,
-			 .apply = signal_apply,
-			 .undo_alone = signal_undo},
+	[STEP_SIGNAL] = {.prepare = signal_prepare, .apply = signal_apply, .undo = signal_undo},
 	[STEP_KILL] = {.apply = kill_apply},
 };
 

@@ -8,11 +8,13 @@
 #include "util/err.h"
 
 struct classifiers;
+struct stopped;
 
 /* What faultd lends to a step. */
 struct step_env {
 	const char *load_path; /* of faultd-load */
 	struct classifiers *classifiers;
+	struct stopped *stopped;   /* the processes that faults of ours hold */
 	uint64_t deadline_boot_ns; /* of the fault */
 };
 

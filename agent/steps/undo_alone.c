@@ -7,7 +7,7 @@ static int (*const undo[_STEP_KIND_MAX])(struct step *s, struct text *note) = {
 	[STEP_CHILD] = child_undo,
 	[STEP_QDISC] = qdisc_undo_alone,
 	[STEP_FILTER] = filter_undo_alone,
-	[STEP_SIGNAL] = signal_undo,
+	[STEP_SIGNAL] = signal_undo_alone,
 };
 
 int step_undo_alone(struct step *s, struct text *note)

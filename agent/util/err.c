@@ -43,6 +43,8 @@ void error_set_text(struct error *e, enum error_code code, const char *format, .
 	va_start(ap, format);
 	(void)vsnprintf(e->message, sizeof(e->message), format, ap);
 	va_end(ap);
+	/* It may quote what anybody sent. */
+	str_make_line(e->message);
 }
 
 void error_set_field(struct error *e, const char *field, const char *value, const char *allowed,
@@ -59,4 +61,6 @@ void error_set_field(struct error *e, const char *field, const char *value, cons
 	str_copy(e->field, sizeof(e->field), field);
 	str_copy(e->value, sizeof(e->value), value ? value : "");
 	str_copy(e->allowed, sizeof(e->allowed), allowed ? allowed : "");
+	str_make_line(e->field);
+	str_make_line(e->value);
 }

@@ -178,6 +178,15 @@ static size_t utf8_sequence(const unsigned char *s, size_t left)
 	return n;
 }
 
+void str_make_line(char *s)
+{
+	for (char *p = s; *p; p++) {
+		if ((unsigned char)*p < 0x20 || *p == 0x7f)
+			*p = '?';
+	}
+	str_make_utf8(s);
+}
+
 void str_make_utf8(char *s)
 {
 	size_t left = strlen(s);

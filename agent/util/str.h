@@ -44,6 +44,9 @@ int str_to_double(const char *s, double *ret);
  * other than 0 ends it too. The empty string has no items. */
 int str_each_item(const char *list, int (*each)(const char *item, void *arg), void *arg);
 
+/* Replaces what would break a line or a terminal, and what is not well-formed UTF-8, with '?'. */
+void str_make_line(char *s);
+
 /* Replaces what is not well-formed UTF-8 (process names may be any bytes) with '?'. */
 void str_make_utf8(char *s);
 

@@ -273,7 +273,7 @@ static void test_protected(void **state)
 		{3, "it is a kernel thread"},
 		{FAULTD, "it is part of faultd"},
 		{GUARDIAN, "it is part of faultd"},
-		{22, "it is a child of faultd"},
+		{22, "it is part of faultd"},
 		{30, "its name is protected"},
 		{CALLER, "it is the caller"},
 		{40, NULL},
