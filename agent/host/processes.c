@@ -122,21 +122,6 @@ const struct process *process_list_find(const struct process_list *list, pid_t p
 	return NULL;
 }
 
-bool process_list_descends(const struct process_list *list, pid_t pid, pid_t ancestor)
-{
-	/* The scan is no snapshot, so what looks like a circle must end too. */
-	for (int depth = 0; depth < 256; depth++) {
-		const struct process *p = process_list_find(list, pid);
-
-		if (!p || p->ppid == 0)
-			return false;
-		if (p->ppid == ancestor)
-			return true;
-		pid = p->ppid;
-	}
-	return false;
-}
-
 int user_lookup(const char *name, uid_t *ret)
 {
 	_cleanup_fclose_ FILE *f = NULL;

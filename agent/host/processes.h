@@ -31,9 +31,6 @@ void process_list_done(struct process_list *list);
 
 const struct process *process_list_find(const struct process_list *list, pid_t pid);
 
-/* Is `pid` below `ancestor` in the tree of this list? */
-bool process_list_descends(const struct process_list *list, pid_t pid, pid_t ancestor);
-
 /* A user name (from /etc/passwd only: a directory service could block the loop) or number.
  * Returns 0 or -ENOENT. */
 int user_lookup(const char *name, uid_t *ret);
