@@ -209,6 +209,11 @@ static void on_reload(uv_signal_t *s, int signum)
 	if (read_config(d->options, &fresh, &e) < 0) {
 		log_error("not reloaded, the old configuration stays: %s", e.message);
 	} else {
+		/* Open faults share their hooks with new ones. */
+		if (faults_count_open(d->faults) > 0 && fresh.hook != d->policy.hook) {
+			log_warning("classifierHook stays as it is while faults are open");
+			fresh.hook = d->policy.hook;
+		}
 		d->policy = fresh;
 		log_info("reloaded %s", d->options->config);
 	}
@@ -368,6 +373,7 @@ int daemon_run(const struct daemon_options *options)
 		log_error("%s", e.message);
 		if (d.own_socket)
 			(void)unlink(options->socket);
+		(void)uv_loop_close(&d.loop); /* open handles, if any, go with the process */
 		return 1;
 	}
 	(void)uv_run(&d.loop, UV_RUN_DEFAULT);

@@ -14,6 +14,7 @@ net=faultd-demo-$$
 dev=fdemo$$
 dev=$(printf '%.15s' "$dev")
 daemon=
+victim=
 
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 [ -t 1 ] || say() { printf '\n%s\n' "$*"; }
@@ -23,6 +24,7 @@ leave() {
 	trap - EXIT INT TERM
 	[ -z "$daemon" ] || kill "$daemon" 2>/dev/null || true
 	[ -z "$daemon" ] || wait "$daemon" 2>/dev/null || true
+	[ -z "$victim" ] || kill "$victim" 2>/dev/null || true
 	ip link del "$dev" 2>/dev/null || true
 	ip netns del "$net" 2>/dev/null || true
 	rm -rf "$work"
@@ -114,8 +116,9 @@ until [ -z "$(ls "$work"/run/journal/*.journal 2>/dev/null)" ]; do
 done
 printf 'packet loss after, by ping:        '; loss 100
 printf 'process %s is in state:       ' "$victim"; cut -d ' ' -f 3 "/proc/$victim/stat"
-sed -n 's/^<[0-9]>/guardian: /p' "$work/log" | grep -e 'is lost' -e 'undone from' || true
+sed -n 's/^<[0-9]>/guardian: /p' "$work/log" | grep -e 'was lost' -e 'undone from' || true
 kill "$victim"
 wait "$victim" 2>/dev/null || true
+victim=
 
 say "That is all. Nothing is left behind: the namespace, the veth pair and $work go now."

@@ -66,6 +66,17 @@ static int look_interface(const char *name, struct looking *l, struct error *e)
 	return error_set(e, ERROR_FAILED, r, "cannot read the interfaces: %s", strerror(-r));
 }
 
+static bool same_cidr(const struct cidr_list *a, const struct cidr_list *b)
+{
+	for (uint32_t i = 0; i < a->n; i++) {
+		for (uint32_t k = 0; k < b->n; k++) {
+			if (memcmp(&a->cidr[i], &b->cidr[k], sizeof(a->cidr[i])) == 0)
+				return true;
+		}
+	}
+	return false;
+}
+
 static int check_rows(const struct network *n, struct error *e)
 {
 	bool ports = n->ports.n || n->source_ports.n;
@@ -73,6 +84,12 @@ static int check_rows(const struct network *n, struct error *e)
 	if (ports && n->protocol != 0 && protocol_numbers[n->protocol] == IPPROTO_ICMP)
 		return error_field(e, n->ports.n ? "parameters.ports" : "parameters.sourcePorts",
 				   "", "tcp, udp, sctp or any as protocol", "icmp has no ports");
+	if (n->visible && n->direction == DIRECTION_INGRESS)
+		return error_field(e, "parameters.visible", "true", "false, or egress or both",
+				   "nobody here sends what arrives");
+	if (same_cidr(&n->cidrs, &n->exclude_cidrs))
+		return error_field(e, "parameters.excludeCidrs", "", "prefixes that cidrs has not",
+				   "has a prefix that is in cidrs too");
 	if (n->cidrs.n + n->exclude_cidrs.n > CIDRS_MAX)
 		return error_field(e, "parameters.cidrs", "", "64 with excludeCidrs", "too many");
 	return 0;

@@ -77,6 +77,17 @@ static void matcher_done(struct matcher *m)
 		regfree(&m->regex);
 }
 
+/* A pid that was chosen by its number is that process; whoever has the number later is not. */
+static bool is_another(const struct plan *so_far, const struct process *p)
+{
+	for (size_t i = 0; so_far && i < so_far->n; i++) {
+		if (so_far->steps[i].process.pid == (uint64_t)p->pid &&
+		    so_far->steps[i].process.start == p->start)
+			return false;
+	}
+	return so_far != NULL;
+}
+
 /* All criteria that are given must hold. Zombies are beyond any signal. */
 static bool matches(const struct matcher *m, const struct process *p)
 {
@@ -84,7 +95,7 @@ static bool matches(const struct matcher *m, const struct process *p)
 
 	if (p->state == 'Z' || p->state == 'X')
 		return false;
-	if (s->pid.n && !has_pid(&s->pid, p->pid))
+	if (s->pid.n && (!has_pid(&s->pid, p->pid) || is_another(m->facts->so_far, p)))
 		return false;
 	if (s->name[0] && !str_eq(s->name, p->name))
 		return false;
@@ -104,7 +115,7 @@ static bool is_own_program(const char *name)
  * by its name. */
 static bool left_out(const struct matcher *m, const struct process *p)
 {
-	if (m->s->pid.n)
+	if (m->s->pid.n || is_own_program(m->s->name))
 		return false;
 	if (p->kernel_thread || is_own(p, m->facts))
 		return true;
@@ -112,7 +123,18 @@ static bool left_out(const struct matcher *m, const struct process *p)
 		if (m->above[i] == p->pid)
 			return true;
 	}
-	return !m->s->name[0] && is_own_program(p->name);
+	return is_own_program(p->name);
+}
+
+static bool has_back_reference(const char *pattern)
+{
+	for (const char *p = pattern; *p; p++) {
+		if (*p == '\\' && p[1] >= '1' && p[1] <= '9')
+			return true;
+		if (*p == '\\' && p[1])
+			p++;
+	}
+	return false;
 }
 
 static int check_selection(const struct selection *s, struct facts *facts, struct error *e)
@@ -128,6 +150,12 @@ static int check_selection(const struct selection *s, struct facts *facts, struc
 	if (s->user[0] && user_lookup(s->user, &facts->user) < 0)
 		return error_field(e, "parameters.user", s->user,
 				   "a name of /etc/passwd or a number", "no user %s", s->user);
+	/* Bounded repetition multiplies out in memory, back-references in time: both by the
+	 * caller's will. */
+	if (s->pattern[0] && (strchr(s->pattern, '{') || has_back_reference(s->pattern)))
+		return error_field(e, "parameters.pattern", s->pattern,
+				   "an extended regular expression without {} and back-references",
+				   "%s is not", s->pattern);
 	if (s->pattern[0]) {
 		int r = regcomp(&regex, s->pattern, REG_EXTENDED | REG_NOSUB);
 		char why[96];

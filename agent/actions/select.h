@@ -21,45 +21,45 @@ struct selection {
 extern const char *const select_orders[];
 
 /* The rows, for a params struct whose member `selection` is a struct selection. */
-#define SELECT_ROWS(params)                                                                        \
-	{.name = "name",                                                                           \
-	 .type = ROW_STRING,                                                                       \
-	 FIELD_STRING(params, selection.name),                                                     \
-	 .text = "processes of exactly this name (the first 15 characters, as in ps -o comm)"},    \
-		{.name = "pattern",                                                                \
-		 .type = ROW_STRING,                                                               \
-		 FIELD_STRING(params, selection.pattern),                                          \
-		 .text = "processes whose command line matches this extended regular expression"}, \
-		{.name = "pid",                                                                    \
-		 .type = ROW_NUMBERS,                                                              \
-		 FIELD(params, selection.pid),                                                     \
-		 .text = "these processes"},                                                       \
-		{.name = "user",                                                                   \
-		 .type = ROW_STRING,                                                               \
-		 FIELD_STRING(params, selection.user),                                             \
-		 .text = "processes of this user, a name of /etc/passwd or a number"},             \
-		{.name = "count",                                                                  \
-		 .type = ROW_INTEGER,                                                              \
-		 FIELD(params, selection.count),                                                   \
-		 .min = 1,                                                                         \
-		 .max = STEPS_MAX,                                                                 \
-		 .text = "at most so many of them"},                                               \
-		{.name = "percent",                                                                \
-		 .type = ROW_INTEGER,                                                              \
-		 FIELD(params, selection.percent),                                                 \
-		 .min = 1,                                                                         \
-		 .max = 100,                                                                       \
-		 .unit = "%",                                                                      \
-		 .text = "this share of them, at least one"},                                      \
-		{.name = "all",                                                                    \
-		 .type = ROW_BOOLEAN,                                                              \
-		 FIELD(params, selection.all),                                                     \
-		 .def = "false",                                                                   \
-		 .text = "all of them, as also when neither count nor percent is given"},          \
-	{                                                                                          \
-		.name = "order", .type = ROW_ENUM, FIELD(params, selection.order),                 \
-		.def = "random", .values = select_orders,                                          \
-		.text = "which ones count and percent take first"                                  \
+#define SELECT_ROWS(params)                                                                                                         \
+	{.name = "name",                                                                                                            \
+	 .type = ROW_STRING,                                                                                                        \
+	 FIELD_STRING(params, selection.name),                                                                                      \
+	 .text = "processes of exactly this name (the first 15 characters, as in ps -o comm)"},                                     \
+		{.name = "pattern",                                                                                                 \
+		 .type = ROW_STRING,                                                                                                \
+		 FIELD_STRING(params, selection.pattern),                                                                           \
+		 .text = "processes whose command line matches this extended regular expression (without {} and back-references)"}, \
+		{.name = "pid",                                                                                                     \
+		 .type = ROW_NUMBERS,                                                                                               \
+		 FIELD(params, selection.pid),                                                                                      \
+		 .text = "these processes"},                                                                                        \
+		{.name = "user",                                                                                                    \
+		 .type = ROW_STRING,                                                                                                \
+		 FIELD_STRING(params, selection.user),                                                                              \
+		 .text = "processes of this user, a name of /etc/passwd or a number"},                                              \
+		{.name = "count",                                                                                                   \
+		 .type = ROW_INTEGER,                                                                                               \
+		 FIELD(params, selection.count),                                                                                    \
+		 .min = 1,                                                                                                          \
+		 .max = STEPS_MAX,                                                                                                  \
+		 .text = "at most so many of them"},                                                                                \
+		{.name = "percent",                                                                                                 \
+		 .type = ROW_INTEGER,                                                                                               \
+		 FIELD(params, selection.percent),                                                                                  \
+		 .min = 1,                                                                                                          \
+		 .max = 100,                                                                                                        \
+		 .unit = "%",                                                                                                       \
+		 .text = "this share of them, at least one"},                                                                       \
+		{.name = "all",                                                                                                     \
+		 .type = ROW_BOOLEAN,                                                                                               \
+		 FIELD(params, selection.all),                                                                                      \
+		 .def = "false",                                                                                                    \
+		 .text = "all of them, as also when neither count nor percent is given"},                                           \
+	{                                                                                                                           \
+		.name = "order", .type = ROW_ENUM, FIELD(params, selection.order),                                                  \
+		.def = "random", .values = select_orders,                                                                           \
+		.text = "which ones count and percent take first"                                                                   \
 	}
 
 /* Reads the processes into `facts`, and refuses what selects nothing, a pid that is not there, a

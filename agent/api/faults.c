@@ -24,10 +24,20 @@ static void stop_waiting(struct starting *s)
 	free(s);
 }
 
-static void answer_start(struct http_request *q, struct fault *f, unsigned status)
+/* What a start came to. One that ended before it was applied has not been what was asked for. */
+void answer_start(struct http_request *q, struct fault *f, unsigned status)
 {
-	if (f->error.code != ERROR_NONE && f->applied_ns == 0)
-		answer_error(q, &f->error);
+	struct error e = f->error;
+
+	if (f->applied_ns == 0 && e.code == ERROR_NONE)
+		(void)error_set(&e, ERROR_CONFLICT, 0, "ended before it was applied: %s",
+				f->reason);
+	if (f->state == FAULT_STUCK)
+		(void)error_set(&e, ERROR_FAILED, 0,
+				"%.400s; fault %s is not put back yet and is tried again",
+				f->error.message, f->id);
+	if (f->applied_ns == 0)
+		answer_error(q, &e);
 	else
 		answer_json(q, status, fault_json(f, true));
 }

@@ -19,6 +19,8 @@ void delete_faults(struct api *api, struct http_request *q, const char *id);
 void renew_fault(struct api *api, struct http_request *q, const char *id);
 void recover(struct api *api, struct http_request *q, const char *id);
 
+void answer_start(struct http_request *q, struct fault *f, unsigned status);
+
 /* stream.c */
 void stream_events(struct api *api, struct http_request *q, const char *id);
 void stream_fault(struct api *api, struct http_request *q, struct fault *f);

@@ -2,10 +2,12 @@
 #include "api/http.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <microhttpd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -13,7 +15,8 @@
 #include "util/clock.h"
 #include "util/log.h"
 
-#define CONNECTION_MEMORY (16 * 1024)   /* libmicrohttpd's pool per connection: headers must fit */
+#define CONNECTION_MEMORY (16 * 1024) /* libmicrohttpd's pool per connection: headers must fit */
+#define DESCRIPTORS_KEPT  192
 #define BODY_READ_MAX     (1024 * 1024) /* too large, but read to its end before it is refused */
 #define STREAM_BUFFER_MAX (1024 * 1024)
 #define SWEEP_SLACK_MS    500 /* so that those who came close together go together */
@@ -143,9 +146,11 @@ static void on_hangup(uv_poll_t *p, int status, int events)
 	resume(x);
 }
 
-static void watch_hangup(struct exchange *x)
+void http_watch_client(struct http_request *q)
 {
-	x->hangup_fd = dup(x->client->fd);
+	struct exchange *x = (struct exchange *)q;
+
+	x->hangup_fd = fcntl(x->client->fd, F_DUPFD_CLOEXEC, 0);
 	x->hangup = x->hangup_fd < 0 ? NULL : calloc(1, sizeof(*x->hangup));
 	if (!x->hangup || uv_poll_init(x->http->poll.loop, x->hangup, x->hangup_fd) < 0) {
 		/* Without it a dead client is noticed only at the next line that cannot be sent. */
@@ -361,7 +366,6 @@ static enum MHD_Result on_access(void *cls, struct MHD_Connection *c, const char
 		x->client->served = true;
 		x->request.body = x->body ? x->body : "";
 		x->request.body_length = x->length;
-		watch_hangup(x);
 		x->http->handler(&x->request, x->http->arg);
 	}
 	if (x->text)
@@ -477,12 +481,23 @@ __attribute__((format(printf, 2, 0))) static void on_mhd_log(void *cls, const ch
 	log_debug("http: %s", line);
 }
 
+/* Each may take two descriptors; what undoing and new faults need is left over. */
+static unsigned connection_limit(void)
+{
+	struct rlimit l;
+	rlim_t n = CONNECTIONS_MAX;
+
+	if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_cur < 2 * n + DESCRIPTORS_KEPT)
+		n = l.rlim_cur > 2 * DESCRIPTORS_KEPT ? (l.rlim_cur - DESCRIPTORS_KEPT) / 2 : 16;
+	return (unsigned)n;
+}
+
 static int start_mhd(struct http *h, int listen_fd)
 {
 	h->mhd = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0,
 				  NULL, NULL, on_access, h, MHD_OPTION_EXTERNAL_LOGGER, on_mhd_log,
 				  NULL, MHD_OPTION_LISTEN_SOCKET, listen_fd,
-				  MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
+				  MHD_OPTION_CONNECTION_LIMIT, connection_limit(),
 				  MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)CONNECTION_IDLE_S,
 				  MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
 				  MHD_OPTION_NOTIFY_COMPLETED, on_completed, h,

@@ -66,6 +66,7 @@ static struct stream *new_stream(struct api *api, struct http_request *q, struct
 		.q = q, .api = api, .fault = f, .listener = {.event = event, .arg = s}};
 	q->data = s;
 	q->gone = on_stream_gone;
+	http_watch_client(q);
 	faults_listen(api->faults, &s->listener);
 	return s;
 }
@@ -131,10 +132,7 @@ static void refuse(struct stream *s)
 	struct fault *f = s->fault;
 
 	detach(s);
-	if (f->error.code != ERROR_NONE)
-		answer_error(q, &f->error);
-	else
-		answer_json(q, 201, fault_json(f, true));
+	answer_start(q, f, 201);
 }
 
 static void on_fault_event(struct fault *f, void *arg)

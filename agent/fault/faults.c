@@ -28,7 +28,10 @@ static void on_ack(uint32_t number, void *arg)
 		next = f->next;
 		if (f->state == FAULT_JOURNALED && f->arm_number && f->arm_number <= number) {
 			f->arm_number = 0;
-			fault_apply(f);
+			if (fault_remaining_ms(f) == 0)
+				fault_end(f, "deadline");
+			else
+				fault_apply(f);
 		}
 	}
 }
@@ -75,11 +78,11 @@ static int clean_up_after_predecessor(struct faults *all, struct error *e)
 		log_error(
 			"%u bad lines or files in the journal: kept as *.bad, all others are undone",
 			result.bad);
-	if (result.failed)
+	if (result.failed || result.unread)
 		return error_set(
 			e, ERROR_FAILED, -EUCLEAN,
 			"%u steps of an earlier faultd could not be undone; see the log, then faultd-guardian --all",
-			result.failed);
+			result.failed + result.unread);
 	return 0;
 }
 

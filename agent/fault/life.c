@@ -200,12 +200,19 @@ static int look_again(struct fault *f, struct error *e)
 }
 
 /* What cannot be reached this time (a protected process turned up, no memory) is told once and
- * left; the fault goes on to its deadline. */
+ * left; the fault goes on to its deadline. With no room for a step more there is nothing to go on
+ * with. */
 void fault_look_again(struct fault *f)
 {
 	struct error e = {0};
+	bool bad = look_again(f, &e) < 0;
 
-	if (look_again(f, &e) < 0 && f->n_notes < NOTES_MAX) {
+	if (bad && e.code == ERROR_QUOTA) {
+		f->error = e;
+		fault_end(f, e.message);
+		return;
+	}
+	if (bad && (f->n_notes == 0 || !str_eq(f->notes[f->n_notes - 1], e.message))) {
 		log_fault(LEVEL_WARNING, f->id, f->action->name, "looked again: %s", e.message);
 		fault_note(f, e.message);
 	}
@@ -227,7 +234,6 @@ static bool undo_step(struct fault *f, size_t i)
 	r = step_undo(s, &env, &t);
 	crash_point("after an undo");
 	if (t.length > 0) {
-		text_add(&t, ": left alone");
 		fault_note(f, note);
 	}
 	if (r < 0) {

@@ -26,6 +26,7 @@
 
 #define RECONNECT_MS  5000 /* at the latest; a new socket is noticed at once */
 #define LISTEN_MS     10   /* from bind() to listen() in a starting faultd, generously */
+#define REFUSED_MS    100  /* for a faultd that ended our connection to be dead as well */
 #define FENCE_WAIT_MS 1000
 #define UNDO_TRIES    5
 #define UNDO_PAUSE_MS 200
@@ -62,20 +63,20 @@ int undo_all(int dirfd, int wait_ms, bool force)
 	if (lock == -EWOULDBLOCK && force)
 		log_warning(
 			"the lock is held by a process that was killed and has not gone yet: undoing all the same");
-	else if (lock < 0)
+	else if (lock < 0 && !force)
 		return lock;
 	for (int i = 0; i < UNDO_TRIES; i++) {
 		r = replay_all(dirfd, &result);
 		if (r < 0)
 			return r;
 		bad += result.bad;
-		if (result.failed == 0)
+		if (result.failed == 0 && result.unread == 0)
 			return bad ? 1 : 0;
 		pause_ms(UNDO_PAUSE_MS);
 	}
 	log_error(
 		"%u steps could not be undone; their journals are kept, run faultd-guardian --all again",
-		result.failed);
+		result.failed + result.unread);
 	return 1;
 }
 
@@ -108,7 +109,9 @@ static void disconnect(struct watched *w)
 		(void)close(w->socket);
 	if (w->pidfd >= 0)
 		(void)close(w->pidfd);
-	w->socket = w->pidfd = -1;
+	if (w->dirfd >= 0)
+		(void)close(w->dirfd);
+	w->socket = w->pidfd = w->dirfd = -1;
 }
 
 static uint64_t mono_ns(void)
@@ -116,10 +119,11 @@ static uint64_t mono_ns(void)
 	return clock_ns(CLOCK_MONOTONIC);
 }
 
-static void set_deadline(struct watched *w)
+/* Returns 0, or a negative errno when the journals cannot all be read. */
+static int set_deadline(struct watched *w)
 {
-	w->deadline_boot_ns = replay_earliest_deadline(w->dirfd);
 	w->overdue_mono_ns = 0;
+	return replay_earliest_deadline(w->dirfd, &w->deadline_boot_ns);
 }
 
 static int try_connect(const char *runtime_dir, struct watched *w)
@@ -127,7 +131,7 @@ static int try_connect(const char *runtime_dir, struct watched *w)
 	struct sockaddr_un to = {.sun_family = AF_UNIX};
 	int r;
 
-	*w = (struct watched){.socket = -1, .pidfd = -1, .dirfd = w->dirfd};
+	*w = (struct watched){.socket = -1, .pidfd = -1, .dirfd = -1};
 	if ((size_t)snprintf(to.sun_path, sizeof(to.sun_path), "%s/" GUARDIAN_SOCKET,
 			     runtime_dir) >= sizeof(to.sun_path))
 		return -ENAMETOOLONG;
@@ -135,17 +139,22 @@ static int try_connect(const char *runtime_dir, struct watched *w)
 	if (w->socket < 0)
 		return -errno;
 	r = connect(w->socket, (const struct sockaddr *)&to, sizeof(to)) < 0 ? -errno : identify(w);
+	/* Opened anew for each faultd, which may have made the directory anew. */
+	if (r == 0) {
+		w->dirfd = journal_dir_open(runtime_dir, false);
+		r = w->dirfd < 0 ? w->dirfd : 0;
+	}
+	/* What is open already is watched from now on: faultd may be hanging, and never say so. */
+	if (r == 0) {
+		(void)set_deadline(w);
+		w->armed = w->deadline_boot_ns != 0;
+		w->last_beat_mono_ns = mono_ns();
+	}
 	if (r == 0)
 		r = send_message(w, GUARDIAN_HELLO, (uint32_t)getpid());
-	if (r < 0) {
+	if (r < 0)
 		disconnect(w);
-		return r;
-	}
-	/* Faults that are open already: a faultd that hangs would never say so. */
-	set_deadline(w);
-	w->armed = w->deadline_boot_ns != 0;
-	w->last_beat_mono_ns = mono_ns();
-	return 0;
+	return r;
 }
 
 static int ms_until(uint64_t at, uint64_t now)
@@ -189,14 +198,14 @@ static const char *overdue(struct watched *w)
 	if (!w->overdue_mono_ns) {
 		/* The fault may have been undone in the meantime: what counts is what is still on
 		 * record. */
-		set_deadline(w);
+		(void)set_deadline(w);
 		if (deadline_is_past(w))
 			w->overdue_mono_ns = now;
 		return NULL;
 	}
 	if (now < w->overdue_mono_ns + OVERDUE_MS * NSEC_PER_MSEC)
 		return NULL;
-	set_deadline(w);
+	(void)set_deadline(w);
 	return deadline_is_past(w) ? "a fault is past its deadline" : NULL;
 }
 
@@ -218,8 +227,9 @@ static const char *take_message(struct watched *w)
 	switch (m.type) {
 	case GUARDIAN_ARM:
 		w->armed = true;
-		set_deadline(w);
-		(void)send_message(w, GUARDIAN_ACK, m.number);
+		/* The answer is a promise to undo it: none without having read a journal. */
+		if (set_deadline(w) == 0 && w->deadline_boot_ns)
+			(void)send_message(w, GUARDIAN_ACK, m.number);
 		return NULL;
 	case GUARDIAN_BEAT:
 		return NULL;
@@ -269,22 +279,25 @@ static int fence_and_undo(struct watched *w, const char *why)
 	(void)sigprocmask(SIG_BLOCK, &all, &before);
 	(void)proc_signal(w->pidfd, SIGKILL);
 	r = proc_wait_exit(w->pidfd, FENCE_WAIT_MS);
-	log_notice("faultd (pid %d) is lost: %s; %s, undoing", (int)w->pid, why,
-		   r == 1 ? "it is dead" : "it was killed");
-	r = undo_all(w->dirfd, FENCE_WAIT_MS, true);
+	/* One that is dead holds no lock: then it is a living one's, who undoes. */
+	r = undo_all(w->dirfd, FENCE_WAIT_MS, r != 1);
+	log_notice("faultd (pid %d) was lost: %s; killed it, and undid what it had left",
+		   (int)w->pid, why);
 	if (r < 0)
 		log_error("cannot read the journals: %s", strerror(-r));
 	(void)sigprocmask(SIG_SETMASK, &before, NULL);
 	return r != 0;
 }
 
-/* The connection ended before faultd had said anything on it: it is gone, or it has a guardian and
- * did not take us. Who holds the journal's lock is alive, and is left alone. */
-static int undo_if_gone(const struct watched *w)
+/* The connection ended before faultd had said anything on it: it is dead, or it has a guardian and
+ * did not take us. One that lives is left alone. Returns 1 when something could not be undone. */
+static int undo_if_dead(const struct watched *w)
 {
-	int r = undo_all(w->dirfd, FENCE_WAIT_MS, false);
+	int r;
 
-	pause_ms(UNDO_PAUSE_MS);
+	if (proc_wait_exit(w->pidfd, REFUSED_MS) != 1)
+		return 0;
+	r = undo_all(w->dirfd, FENCE_WAIT_MS, false);
 	return r != 0 && r != -EWOULDBLOCK;
 }
 
@@ -314,21 +327,32 @@ static void wait_for_socket(int inotify)
 		pause_ms(LISTEN_MS);
 }
 
+/* Nobody listens. If nobody holds the lock either, what is on record is a dead faultd's: an earlier
+ * guardian's undo failed, or it died itself. */
+static void undo_leftovers(const char *runtime_dir)
+{
+	_cleanup_close_ int dirfd = journal_dir_open(runtime_dir, false);
+	size_t n;
+
+	if (dirfd >= 0 && replay_count(dirfd, &n) == 0 && n > 0)
+		(void)undo_all(dirfd, 0, false);
+}
+
 int watch(const char *runtime_dir, bool once)
 {
 	struct watched w = {.socket = -1, .pidfd = -1, .dirfd = -1};
 	_cleanup_close_ int inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	const char *lost;
+	bool turned_away;
 	int r;
 
 	for (;;) {
 		watch_for_socket(inotify, runtime_dir);
-		if (w.dirfd < 0)
-			w.dirfd = journal_dir_open(runtime_dir, false);
-		r = w.dirfd < 0 ? w.dirfd : try_connect(runtime_dir, &w);
+		r = try_connect(runtime_dir, &w);
 		if (r < 0 && once)
 			return r;
 		if (r < 0) {
+			undo_leftovers(runtime_dir);
 			wait_for_socket(inotify);
 			continue;
 		}
@@ -336,13 +360,14 @@ int watch(const char *runtime_dir, bool once)
 		if (!lost[0])
 			r = 0;
 		else if (!w.heard && !overdue(&w))
-			r = undo_if_gone(&w);
+			r = undo_if_dead(&w);
 		else
 			r = fence_and_undo(&w, lost);
+		turned_away = lost[0] && !w.heard;
 		disconnect(&w);
 		if (once)
 			return r;
-		/* The next faultd may have made the directory anew. */
-		(void)close(steal_fd(&w.dirfd));
+		if (turned_away)
+			wait_for_socket(inotify);
 	}
 }

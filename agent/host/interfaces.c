@@ -146,9 +146,13 @@ static int each_qdisc(const struct nlmsghdr *m, void *arg)
 	struct search *s = arg;
 
 	if (m->nlmsg_type == RTM_NEWQDISC && (uint32_t)tc->tcm_ifindex == s->index &&
-	    tc->tcm_parent == TC_H_CLSACT &&
-	    str_eq(nl_string(nl_find(m, sizeof(*tc), TCA_KIND)), "clsact"))
+	    tc->tcm_parent == TC_H_CLSACT) {
+		/* "ingress" sits in the same place, and would run an egress filter on what arrives.
+		 */
+		if (!str_eq(nl_string(nl_find(m, sizeof(*tc), TCA_KIND)), "clsact"))
+			return -EADDRINUSE;
 		s->found = true;
+	}
 	return 0;
 }
 

@@ -33,7 +33,8 @@ void interface_names(struct text *t);
  * not know this type of link. */
 int interface_l2_length(const struct interface *i);
 
-/* Does this interface have a clsact qdisc? Returns 1, 0 or a negative errno. */
+/* Does this interface have a clsact qdisc? Returns 1, 0, -EADDRINUSE (an ingress qdisc has its
+ * place), or another errno. */
 int interface_has_clsact(uint32_t ifindex);
 
 #endif

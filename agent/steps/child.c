@@ -51,9 +51,14 @@ int child_apply(struct step *s, const struct step_env *env, struct error *e)
 				 strerror(-r));
 	s->child.pid = (uint64_t)pid;
 	r = proc_stat_read(pid, &st); /* ours and not waited for: it cannot be gone */
-	if (r < 0)
+	if (r < 0) {
+		/* Not waited for, so the pid is still its own. */
+		(void)kill(pid, SIGKILL);
+		(void)waitpid(pid, NULL, 0);
+		s->child.pid = 0;
 		return error_set(e, ERROR_FAILED, r, "cannot read /proc/%d/stat: %s", (int)pid,
 				 strerror(-r));
+	}
 	s->child.start = st.start;
 	return 1;
 }

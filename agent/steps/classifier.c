@@ -217,14 +217,14 @@ static bool is_attached(const struct classifier *c)
 int classifier_detach(struct classifiers *all, const struct step_hook *hook)
 {
 	struct classifier *c = find(all, hook);
-	int fd;
 
 	if (!c || c->link_fd < 0)
 		return 0;
-	/* The last close of an unpinned link detaches it, and waits until no CPU runs the program.
-	 */
-	fd = steal_fd(&c->link_fd);
-	(void)close(fd);
+	/* Not by closing alone: whoever looks at links (bpftool) holds descriptors of them too.
+	 * Waits until no CPU runs the program. */
+	if (bpf_link_detach(c->link_fd) < 0 && is_attached(c))
+		return -EBUSY;
+	(void)close(steal_fd(&c->link_fd));
 	return is_attached(c) ? -EBUSY : 0;
 }
 

@@ -17,7 +17,7 @@ static bool is_stopped(char state)
 int signal_undo_alone(struct step *s, struct text *note)
 {
 	_cleanup_close_ int pidfd = -1;
-	struct proc_stat st;
+	struct proc_stat st = {0};
 	int r;
 
 	if (s->process.was_stopped)
@@ -29,10 +29,13 @@ int signal_undo_alone(struct step *s, struct text *note)
 		return pidfd;
 	if (proc_stat_read((pid_t)s->process.pid, &st) == 0 && !is_stopped(st.state) &&
 	    st.state != 'Z')
-		text_add(note, "process %" PRIu64 " (%s) was no longer stopped", s->process.pid,
-			 s->process.name);
+		text_add(note, "process %" PRIu64 " (%s) had been continued by someone else",
+			 s->process.pid, s->process.name);
 	/* Also when it runs: its SIGSTOP may still be pending, and SIGCONT takes that back as well.
 	 */
 	r = proc_signal(pidfd, SIGCONT);
+	/* What we may not signal we have not stopped. */
+	if (r == -EPERM && !is_stopped(st.state))
+		return 0;
 	return r == -ESRCH ? 0 : r;
 }

@@ -12,7 +12,9 @@ int filter_apply(struct step *s, const struct step_env *env, struct error *e)
 	int users = classifier_take(env->classifiers, &s->hook, USE_FILTER);
 	int r = users;
 
-	if (users == 0)
+	/* Also when it should be there: somebody may have deleted it, or the qdisc with it. */
+	if (users == 0 || (users > 0 && filter_present((uint32_t)s->hook.ifindex,
+						       (uint32_t)s->hook.direction) == 0))
 		r = filter_add((uint32_t)s->hook.ifindex, (uint32_t)s->hook.direction,
 			       classifier_prog_fd(env->classifiers, &s->hook));
 	if (r >= 0) {

@@ -7,10 +7,13 @@
 
 int hook_cannot(struct error *e, int r, const char *what, const struct step_hook *hook)
 {
-	enum error_code code =
-		r == -EPERM || r == -EACCES || r == -EOPNOTSUPP ? ERROR_UNSUPPORTED : ERROR_FAILED;
+	enum error_code code = r == -EPERM || r == -EACCES || r == -EOPNOTSUPP || r == -EADDRINUSE
+				       ? ERROR_UNSUPPORTED
+				       : ERROR_FAILED;
 	const char *why = r == -EPERM || r == -EACCES
 				  ? "faultd lacks the privilege (CAP_NET_ADMIN and CAP_BPF)"
+			  : r == -EADDRINUSE
+				  ? "it has an ingress qdisc, which takes the place of clsact"
 			  : r == -ENODEV ? "the interface is gone"
 					 : strerror(-r);
 

@@ -40,6 +40,10 @@ int signal_apply(struct step *s, const struct step_env *env, struct error *e)
 	s->process.held = r == 0;
 	if (r == 0)
 		r = stop(s);
+	if (r < 0 && s->process.held) {
+		(void)stopped_drop(env->stopped, &s->process);
+		s->process.held = false;
+	}
 	if (r == -ESRCH) {
 		s->process.gone = true;
 		return 0;

@@ -28,17 +28,25 @@ int qdisc_prepare(struct step *s, const struct step_env *env, struct error *e)
 int qdisc_apply(struct step *s, const struct step_env *env, struct error *e)
 {
 	struct qdisc_use *q = classifiers_qdisc(env->classifiers, s->hook.ifindex);
-	int r = s->hook.ours && !q->made ? clsact_add((uint32_t)s->hook.ifindex) : 0;
+	int r = interface_has_clsact((uint32_t)s->hook.ifindex);
+	bool learned = false;
 
+	/* Also when a fault of ours had added one: somebody may have deleted it. */
+	if (r == 0)
+		r = clsact_add((uint32_t)s->hook.ifindex);
+	else if (r > 0 && s->hook.ours && !q->made)
+		r = -EEXIST;
 	if (r < 0 && r != -EEXIST)
 		return hook_cannot(e, r, "add clsact to", &s->hook);
-	if (r == 0 && s->hook.ours)
+	if (r == -EEXIST) {
+		s->hook.ours = 0; /* somebody added it in between, so it is theirs */
+		learned = true;
+	} else if (s->hook.ours) {
 		q->made = true;
-	else
-		s->hook.ours = 0; /* EEXIST: somebody added it in between, so it is theirs */
+	}
 	q->users++;
 	s->hook.taken = true;
-	return r == -EEXIST;
+	return learned;
 }
 
 int qdisc_undo(struct step *s, const struct step_env *env, struct text *note)

@@ -31,15 +31,21 @@ static struct {
 
 int journal_dir_open(const char *runtime_dir, bool create)
 {
+	_cleanup_close_ int fd = -1;
+	struct stat st;
 	char path[256];
-	int fd;
 
 	if ((size_t)snprintf(path, sizeof(path), "%s/journal", runtime_dir) >= sizeof(path))
 		return -ENAMETOOLONG;
 	if (create && mkdir(path, 0700) < 0 && errno != EEXIST)
 		return -errno;
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	/* Its lines are obeyed: nobody else may have written them. */
+	if ((st.st_uid != 0 && st.st_uid != geteuid()) || st.st_mode & 022)
+		return -EPERM;
+	return steal_fd(&fd);
 }
 
 int journal_lock(int dirfd, int wait_ms)
@@ -93,7 +99,8 @@ static ssize_t read_line(int fd, off_t at, char *line, size_t size)
 	return end - line + 1;
 }
 
-/* No newline was within a line's length of `at`: where the next line begins, or 0 when there is none. */
+/* No newline was within a line's length of `at`: where the next line begins, or 0 when there is
+ * none. */
 static off_t skip_line(int fd, off_t at)
 {
 	ssize_t n;
@@ -108,7 +115,8 @@ static off_t skip_line(int fd, off_t at)
 	return 0;
 }
 
-/* Never waits, whatever lies under that name: a FIFO's open would. Returns a descriptor or a negative errno. */
+/* Never waits, whatever lies under that name: a FIFO's open would. Returns a descriptor or a
+ * negative errno. */
 static int open_journal(int dirfd, const char *name, int mode)
 {
 	int fd = openat(dirfd, name, mode | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
@@ -248,7 +256,7 @@ static void undo_steps(int fd, struct replay_result *ret)
 				  i, strerror(-r));
 		}
 		if (note.length)
-			log_fault(LEVEL_NOTICE, h->id, h->action, "%s: left alone", buffer);
+			log_fault(LEVEL_NOTICE, h->id, h->action, "%s", buffer);
 	}
 }
 
@@ -262,6 +270,13 @@ static void put_aside(int dirfd, const char *name)
 		log_error("cannot rename the journal %s: %s", name, strerror(errno));
 }
 
+static bool is_file(int dirfd, const char *name)
+{
+	struct stat st;
+
+	return fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || S_ISREG(st.st_mode);
+}
+
 static void replay_one(int dirfd, const char *name, const char *boot, struct replay_result *ret)
 {
 	_cleanup_close_ int fd = open_journal(dirfd, name, O_RDWR);
@@ -269,13 +284,18 @@ static void replay_one(int dirfd, const char *name, const char *boot, struct rep
 	int r = fd < 0 ? fd : read_journal(fd, name);
 
 	if (r < 0) {
-		ret->bad++;
 		log_error("cannot read the journal %s: %s", name, strerror(-r));
-		put_aside(dirfd, name);
+		/* A file may be readable the next time; what is no file never will be. */
+		if (is_file(dirfd, name)) {
+			ret->unread++;
+		} else {
+			ret->bad++;
+			put_aside(dirfd, name);
+		}
 		return;
 	}
 	/* What a step changes does not outlive a boot: another boot's journal is only removed. */
-	if (!replay.ended && !(replay.has_header && !str_eq(replay.header.boot, boot))) {
+	if (!replay.ended && !(boot[0] && replay.has_header && !str_eq(replay.header.boot, boot))) {
 		ret->faults++;
 		undo_steps(fd, ret);
 		log_fault(LEVEL_NOTICE, replay.header.id, replay.header.action,
@@ -327,22 +347,30 @@ int replay_list(int dirfd)
 	return r;
 }
 
-uint64_t replay_earliest_deadline(int dirfd)
+int replay_count(int dirfd, size_t *ret)
 {
-	uint64_t earliest = 0;
+	return find_journals(dirfd, ret);
+}
+
+int replay_earliest_deadline(int dirfd, uint64_t *ret)
+{
 	size_t n = 0;
+	int r = find_journals(dirfd, &n);
 
-	if (find_journals(dirfd, &n) < 0)
-		return 0;
+	*ret = 0;
 	for (size_t i = 0; i < n; i++) {
-		_cleanup_close_ int fd =
-			open_journal(dirfd, found[i].name, O_RDONLY);
+		_cleanup_close_ int fd = open_journal(dirfd, found[i].name, O_RDONLY);
 
-		if (fd < 0 || read_journal(fd, found[i].name) < 0 || !replay.has_header ||
-		    replay.ended)
+		if (fd == -ENOENT) /* it ended meanwhile */
 			continue;
-		if (earliest == 0 || replay.header.deadline < earliest)
-			earliest = replay.header.deadline;
+		if (fd < 0 || read_journal(fd, found[i].name) < 0) {
+			r = -EIO;
+			continue;
+		}
+		if (!replay.has_header || replay.ended)
+			continue;
+		if (*ret == 0 || replay.header.deadline < *ret)
+			*ret = replay.header.deadline;
 	}
-	return earliest;
+	return r;
 }

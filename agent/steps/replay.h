@@ -26,6 +26,7 @@ struct replay_result {
 	unsigned faults; /* journals that were found open */
 	unsigned undone; /* steps */
 	unsigned failed; /* steps whose undo failed; their journals stay */
+	unsigned unread; /* files that could not be opened or read just now; they stay */
 	unsigned bad;    /* lines or files that could not be read; those files are kept as *.bad */
 };
 
@@ -37,6 +38,9 @@ int replay_all(int dirfd, struct replay_result *ret);
 int replay_list(int dirfd);
 
 /* The earliest deadline of the open journals, CLOCK_BOOTTIME in ns; 0 when there is none. */
-uint64_t replay_earliest_deadline(int dirfd);
+int replay_earliest_deadline(int dirfd, uint64_t *ret);
+
+/* How many journals there are. */
+int replay_count(int dirfd, size_t *ret);
 
 #endif

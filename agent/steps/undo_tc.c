@@ -26,6 +26,6 @@ int qdisc_undo_alone(struct step *s, struct text *note)
 		return 0;
 	if (r != -EBUSY)
 		return r;
-	text_add(note, "clsact on %s holds filters of others", s->hook.ifname);
+	text_add(note, "clsact on %s holds filters of others: left alone", s->hook.ifname);
 	return 0;
 }

@@ -2,6 +2,7 @@
 #include "util/log.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -19,6 +20,7 @@ static enum log_level max_level = LEVEL_INFO;
 static void stderr_sink(enum log_level level, const char *fault, const char *action,
 			const char *message)
 {
+	struct pollfd room = {.fd = STDERR_FILENO, .events = POLLOUT};
 	char line[1024];
 	struct text t = TEXT(line);
 
@@ -30,7 +32,11 @@ static void stderr_sink(enum log_level level, const char *fault, const char *act
 	if (t.cut)
 		t.length -= 1;
 	line[t.length] = '\n';
-	/* A lost line is better than a daemon that waits for a reader. */
+	/* A lost line is better than a daemon that waits for a reader. Not O_NONBLOCK: the file
+	 * description is shared with others. What poll() calls writable takes PIPE_BUF bytes
+	 * without waiting. */
+	if (poll(&room, 1, 0) != 1 || !(room.revents & POLLOUT))
+		return;
 	if (write(STDERR_FILENO, line, t.length + 1) < 0)
 		return;
 }

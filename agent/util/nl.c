@@ -87,8 +87,13 @@ static int walk(const char *data, size_t size, nl_each_fn each, void *arg, int *
 
 		if (m->nlmsg_len < sizeof(*m) || m->nlmsg_len > size - at)
 			return -EBADMSG;
-		if (m->nlmsg_type == NLMSG_DONE)
-			return 1;
+		if (m->nlmsg_type == NLMSG_DONE) {
+			int e = 0; /* how the dump ended */
+
+			if (m->nlmsg_len >= NLMSG_LENGTH(sizeof(e)))
+				memcpy(&e, NLMSG_DATA(m), sizeof(e));
+			return e < 0 ? e : 1;
+		}
 		if (m->nlmsg_type == NLMSG_ERROR) {
 			const struct nlmsgerr *e = NLMSG_DATA(m);
 

@@ -1,0 +1,475 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lives of faults that are cut short: what is aimed at, one life with a crash in it, the record of times.
+
+A target starts its fault and says at a glance what is not as it was; HostState is the whole comparison
+that follows. A life is a fresh faultd that stops itself (SIGSTOP) at its crash point N."""
+
+import collections
+import contextlib
+import ctypes
+import http.client
+import itertools
+import os
+import pathlib
+import platform
+import re
+import shutil
+import signal
+import statistics
+import struct
+import subprocess
+import threading
+import time
+
+from lib import harness
+from lib.harness import FAULTD, GUARDIAN, PATIENCE, HostState, run, state_of, wait_for
+
+FULL = os.environ.get("FAULTD_CRASH_FULL") == "1"
+
+# Seconds: what is promised, and how many times as long a busy machine may take before a test fails.
+KILLED, HUNG, CLIENT_GONE, AT_ONCE = 0.25, 2.0, 0.25, 1.0
+TOLERANCE = 10
+
+
+def has_crash_points():
+    return FAULTD.exists() and b"halted at crash point" in FAULTD.read_bytes()
+
+
+# What the kernel says without a tool in between
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_SYS_BPF = {"x86_64": 321}.get(platform.machine(), 280)
+_BPF_PROG_QUERY, _TCX_INGRESS, _TCX_EGRESS = 16, 46, 47
+
+
+def tcx_programs(ifindex):
+    """How many programs hang on the TCX hooks of an interface; 0 where the kernel has none (before 6.6)."""
+    total = 0
+    for hook in _TCX_INGRESS, _TCX_EGRESS:
+        ids = (ctypes.c_uint32 * 64)()
+        # target_ifindex, attach_type, query_flags, attach_flags, prog_ids, count; the rest is zero
+        attr = ctypes.create_string_buffer(struct.pack("IIIIQI", ifindex, hook, 0, 0, ctypes.addressof(ids), 64), 120)
+        if _libc.syscall(_SYS_BPF, _BPF_PROG_QUERY, attr, 120) == 0:
+            total += struct.unpack_from("I", attr.raw, 24)[0]
+    return total
+
+
+def workers_of(parent):
+    """Living workers that were told that this is their parent."""
+    found = []
+    for pid in harness.processes_named("faultd-load"):
+        with contextlib.suppress(OSError):
+            words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            if str(parent).encode() in words:
+                found.append(pid)
+    return found
+
+
+def is_stopped(pid):
+    return state_of(pid) in ("T", "t")
+
+
+def guardian_all(runtime, *options, timeout=PATIENCE):
+    """faultd-guardian --all (or what `options` say) as ExecStopPost= runs it. Returns the finished process."""
+    return subprocess.run([str(GUARDIAN), *(options or ("--all",)), "--runtime-dir", str(runtime)],
+                          capture_output=True, text=True, timeout=timeout)
+
+
+# Targets
+
+_numbers = itertools.count()
+
+
+class Victim:
+    """A sleeping process with a name of its own."""
+
+    def __init__(self, directory, name=None, stopped=False):
+        self.name = name or f"fv{os.getpid()}x{next(_numbers)}"
+        directory = pathlib.Path(directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        link = directory / self.name
+        if not link.exists():
+            link.symlink_to(shutil.which("sleep"))
+        self.process = subprocess.Popen(["sleep", "600"], executable=str(link), stdin=subprocess.DEVNULL)
+        self.pid = self.process.pid
+        if stopped:
+            os.kill(self.pid, signal.SIGSTOP)
+            wait_for(lambda: is_stopped(self.pid), f"{self.name} stopped")
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+
+
+class Target:
+    """What one kind of fault aims at, and how to ask for it."""
+
+    hold = "journal"
+    config = None
+    steps = 0  # of its plan: a life has at least so many times nine crash points
+    devices = ()
+
+    def __init__(self, directory):
+        self.directory = pathlib.Path(directory)
+        self.faultd_pid = 0
+
+    def renew(self):
+        """Before each life: what an earlier one used up."""
+
+    def body(self):
+        raise NotImplementedError
+
+    def start(self, d, duration="60s", **fields):
+        return d.request("POST", "/v1/faults", {**self.body(), "duration": duration, **fields})
+
+    def during(self, d, fault):
+        """What happens while it is active."""
+
+    def live(self, d):
+        """One whole life by the API; any part of it may be cut off."""
+        status, fault = self.start(d)
+        assert status == 201, fault
+        assert fault["state"] in ("active", "done"), fault
+        self.during(d, fault)
+        status, fault = d.request("DELETE", f"/v1/faults/{fault['id']}")
+        assert status == 200 and fault["state"] == "done", fault
+
+    def off(self):
+        """What is not as it was, in a few words; empty: nothing."""
+        raise NotImplementedError
+
+    def pids(self):
+        return ()
+
+    def close(self):
+        pass
+
+
+class CpuStress(Target):
+    hold, steps = "child", 2
+
+    def body(self):
+        return {"action": "cpu-stress", "parameters": {"cpus": str(min(2, os.cpu_count())), "percent": 5}}
+
+    def off(self):
+        return [f"worker {p} lives" for p in workers_of(self.faultd_pid)]
+
+
+class NetworkTarget(Target):
+    """A veth pair of its own, without addresses: nothing has to pass, things have to be there or not."""
+
+    parameters = {"percent": 50}
+    action = "network-loss"
+    foreign = None  # someone else's clsact: "empty", or with a filter in each direction ("filters")
+
+    def __init__(self, directory):
+        super().__init__(directory)
+        self.dev = f"fc{os.getpid() % 10 ** 7}x{next(_numbers)}"
+        run("ip", "link", "add", self.dev, "up", "type", "veth", "peer", "name", self.dev + "p")
+        try:
+            self.ifindex = int(pathlib.Path(f"/sys/class/net/{self.dev}/ifindex").read_text())
+            self.devices = (self.dev,)
+            if self.foreign:
+                run("tc", "qdisc", "add", "dev", self.dev, "clsact")
+                for side in ("ingress", "egress") if self.foreign == "filters" else ():
+                    run("tc", "filter", "add", "dev", self.dev, side, "pref", 10, "protocol", "ip",
+                        "u32", "match", "u32", 0, 0, "classid", "1:1")
+            self.tc = harness.tc_state(self.dev)
+        except BaseException:
+            self.close()
+            raise
+
+    def body(self):
+        return {"action": self.action, "parameters": {"interface": self.dev, **self.parameters}}
+
+    def off(self):
+        found = []
+        if tcx_programs(self.ifindex):
+            found.append(f"a program is attached to {self.dev}")
+        if (now := harness.tc_state(self.dev)) != self.tc:
+            found.append(f"tc says {now} instead of {self.tc}")
+        return found
+
+    def close(self):
+        run("ip", "link", "del", self.dev, check=False)
+
+
+class LossTcx(NetworkTarget):
+    hold, steps = "kernel", 2
+
+
+class BlackholeTcx(NetworkTarget):
+    hold, steps, action = "kernel", 4, "network-blackhole"
+    parameters = {"direction": "both"}
+
+
+class LossClsact(NetworkTarget):
+    steps, config = 6, {"classifierHook": "clsact"}
+    parameters = {"percent": 50, "direction": "both"}
+
+
+class LossForeignClsact(LossClsact):
+    foreign = "filters"
+
+
+class LossEmptyClsact(LossClsact):
+    """Nothing but its having been there before says that it has to stay."""
+
+    foreign = "empty"
+
+
+class Pause(Target):
+    """Two victims; one of them had been stopped before, by someone else."""
+
+    steps = 2
+
+    def __init__(self, directory):
+        super().__init__(directory)
+        self.running = [Victim(self.directory)]
+        self.stopped = [Victim(self.directory, stopped=True)]
+
+    def body(self):
+        return {"action": "process-pause", "parameters": {"pid": [v.pid for v in self.running + self.stopped]}}
+
+    def off(self):
+        return ([f"{v.name} is paused" for v in self.running if is_stopped(v.pid)] +
+                [f"{v.name} was continued" for v in self.stopped if not is_stopped(v.pid)])
+
+    def pids(self):
+        return [v.pid for v in self.running + self.stopped]
+
+    def close(self):
+        for v in self.running + self.stopped:
+            v.close()
+
+
+class PauseInterval(Pause):
+    """A second victim turns up while the fault is active, and is paused as well."""
+
+    def __init__(self, directory):
+        super().__init__(directory)
+        self.late = []
+
+    def renew(self):
+        while self.late:
+            self.late.pop().close()
+
+    def body(self):
+        return {"action": "process-pause", "parameters": {"name": self.running[0].name, "interval": "100ms"}}
+
+    def during(self, d, fault):
+        v = Victim(self.directory, self.running[0].name)
+        self.late.append(v)
+        wait_for(lambda: is_stopped(v.pid) or not harness.alive(self.faultd_pid), "the late victim is paused")
+        # Paused is not yet journalled as done: the next answer comes after that.
+        d.get("/v1/status")
+
+    def off(self):
+        return super().off() + [f"late {v.name} is paused" for v in self.late if is_stopped(v.pid)]
+
+    def close(self):
+        self.renew()
+        super().close()
+
+
+class Kill(Target):
+    """Two victims that may die, and a bystander that may not."""
+
+    hold, steps = "none", 2
+
+    def __init__(self, directory):
+        super().__init__(directory)
+        self.bystander = Victim(self.directory)
+        self.victims = []
+
+    def renew(self):
+        while self.victims:
+            self.victims.pop().close()
+        self.victims = [Victim(self.directory), Victim(self.directory)]
+
+    def body(self):
+        return {"action": "process-kill", "confirm": True, "parameters": {"pid": [v.pid for v in self.victims]}}
+
+    def start(self, d, duration=None, **fields):
+        return d.request("POST", "/v1/faults", {**self.body(), **fields})
+
+    def off(self):
+        return [] if harness.alive(self.bystander.pid) else ["the bystander died"]
+
+    def pids(self):
+        return [self.bystander.pid]
+
+    def close(self):
+        self.renew()
+        for v in self.victims + [self.bystander]:
+            v.close()
+
+
+KINDS = {
+    "cpu-stress": CpuStress,
+    "loss-tcx": LossTcx,
+    "blackhole-tcx": BlackholeTcx,
+    "loss-clsact": LossClsact,
+    "loss-clsact-foreign": LossForeignClsact,
+    "loss-clsact-empty": LossEmptyClsact,
+    "pause": Pause,
+    "pause-interval": PauseInterval,
+    "kill": Kill,
+}
+
+
+class Host(HostState):
+    """`now == before`: what is aimed at is as it was, and nothing new is there. What vanished meanwhile is not ours."""
+
+    def __eq__(self, before):
+        now, then = dict(self.parts), dict(before.parts)
+        known, bpf = then.pop("bpf"), now.pop("bpf")
+        new = [o for kind, objects in bpf.items() for o in objects if o not in known[kind]]
+        new += set(now.pop("workers")) - set(then.pop("workers"))
+        return not new and now == then
+
+
+def shows(*targets):
+    """Waits until the faults can be seen: a signal that was sent arrives when its process is next scheduled."""
+    for t in targets:
+        wait_for(t.off, f"the fault of {type(t).__name__} shows")
+
+
+def dump(targets):
+    return Host([d for t in targets for d in t.devices], [p for t in targets for p in t.pids()])
+
+
+# The record
+
+_times = collections.defaultdict(list)
+
+
+def record(kind, event, where, seconds):
+    _times[kind, event].append((seconds, where))
+
+
+def summary():
+    """The lines of the table; none if nothing was measured."""
+    if not _times:
+        return []
+    lines = [f"{'fault':<22} {'event':<26} {'points':>6} {'median ms':>10} {'max ms':>9}  slowest at"]
+    for (kind, event), times in _times.items():
+        slowest = max(times)
+        median = statistics.median(t for t, _ in times)
+        lines.append(f"{kind:<22} {event:<26} {len(times):>6} {median * 1e3:>10.1f} {slowest[0] * 1e3:>9.1f}  {slowest[1]}")
+    return lines
+
+
+# A life
+
+class Life:
+    """A fresh faultd that halts at its crash point `halt_at`, and a client that sees a fault from start to stop."""
+
+    def __init__(self, target, directory, halt_at):
+        self.target, self.halt_at, self.problem = target, halt_at, None
+        shutil.rmtree(directory, ignore_errors=True)
+        target.renew()
+        self.d = harness.Faultd(directory, env={"FAULTD_HALT_AT": str(halt_at)}, config=target.config)
+        target.faultd_pid = self.d.pid
+        self.guardian = self.d.guardian_pid()
+        self.thread = threading.Thread(target=self._drive, daemon=True)
+
+    def _drive(self):
+        try:
+            self.target.live(self.d)
+        except (OSError, http.client.HTTPException):
+            pass  # cut off by the crash
+        except BaseException as e:
+            self.problem = e
+
+    def run_to_halt(self):
+        """Returns where it halted, or None when the life went by without reaching that point."""
+        self.thread.start()
+        wait_for(lambda: is_stopped(self.d.pid) or not self.thread.is_alive(), "the crash point or the end", pause=0.001)
+        if not is_stopped(self.d.pid):
+            self.thread.join()
+            if self.problem:
+                raise self.problem
+            return None
+        self.at = time.monotonic()
+        found = re.findall(r"halted at crash point (\d+): (.*)", self.d.log())
+        assert found and int(found[-1][0]) == self.halt_at, self.d.log()
+        self.where = f"{found[-1][0]} ({found[-1][1]})"
+        return self.where
+
+    @property
+    def is_armed(self):
+        """The guardian has been told of the fault; before that nothing may have been changed."""
+        return ": journaled" in self.d.log()
+
+    def wait_back(self, since, bound, event, kind):
+        """Waits until nothing is off and no journal is left; the time it took is put on record."""
+        def off():
+            return self.target.off() + [f"journal {j} is left" for j in self.d.journals()]
+
+        until = since + bound * TOLERANCE
+        while found := off():
+            if time.monotonic() > until:
+                raise AssertionError(f"{event} at {self.where}: after {bound * TOLERANCE:g} s {found}; log:\n{self.d.log()}")
+            time.sleep(0.001)
+        record(kind, event, self.where, time.monotonic() - since)
+
+    def end(self):
+        """Whatever state it is in: it goes, and has said nothing alarming."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.d.pid, signal.SIGCONT)
+        self.d.close()
+        self.thread.join(PATIENCE)
+        assert not self.thread.is_alive()
+        assert_calm(self.d)
+        assert self.problem is None, self.problem
+
+
+def assert_calm(d):
+    """No sanitizer has spoken, no undo has failed, nothing was put aside."""
+    log = d.log()
+    for alarming in "AddressSanitizer", "runtime error:", "could not be undone", "<3>":
+        assert alarming not in log, log
+    assert not list((d.runtime / "journal").glob("*.bad")), "a journal was put aside"
+
+
+_counts = {}
+
+
+def count_points(kind, directory):
+    """How many crash points a whole life of this kind has."""
+    if kind not in _counts:
+        target = KINDS[kind](pathlib.Path(directory) / "count")
+
+        def reaches(n):
+            life = Life(target, pathlib.Path(directory) / "counting", n)
+            try:
+                if life.run_to_halt() is None:
+                    return False
+                life.d.kill()
+                life.wait_back(time.monotonic(), KILLED, "SIGKILL while counting", kind)
+                return True
+            finally:
+                life.end()
+
+        try:
+            low, high = 1, 64
+            while reaches(high):
+                low, high = high, high * 2
+            while high - low > 1:
+                middle = (low + high) // 2
+                low, high = (middle, high) if reaches(middle) else (low, middle)
+        finally:
+            target.close()
+        _times.pop((kind, "SIGKILL while counting"), None)
+        # Journal made, its header and its end, and per step: planned, begin, before, after, did, and three for its undo.
+        assert low >= 4 + 8 * target.steps, f"only {low} crash points"
+        _counts[kind] = low
+    return _counts[kind]
+
+
+def spread(count, most):
+    """All points, or `most` of them from the first to the last."""
+    if FULL or count <= most:
+        return list(range(1, count + 1))
+    return sorted({1 + round(i * (count - 1) / (most - 1)) for i in range(most)})
