@@ -213,7 +213,12 @@ def test_one_faultd_per_runtime_dir(faultd, pause):
     second.log_path = faultd.directory / "log2"
     second.start(wait_ready=False)
     assert second.process.wait(PATIENCE) == 1
-    assert "another faultd" in second.log()
+    assert "another program listens on" in second.log()
+    third = Faultd(faultd.directory, "--socket", faultd.directory / "third.sock", start=False)
+    third.log_path = faultd.directory / "log3"
+    third.start(wait_ready=False)
+    assert third.process.wait(PATIENCE) == 1
+    assert "another faultd" in third.log() and not (faultd.directory / "third.sock").exists()
     assert faultd.show(fault)["state"] == "active" and pause.off()
     assert faultd.get("/v1/status")[1]["guardian"]["connected"]
     faultd.stop_fault(fault)

@@ -304,7 +304,7 @@ class Faultd:
                 if str(self.runtime) in pathlib.Path(f"/proc/{pid}/cmdline").read_text():
                     found.append(pid)
         for pid in processes_named("faultd-load"):
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, ValueError, IndexError):  # it may be dying
                 words = pathlib.Path(f"/proc/{pid}/cmdline").read_text().split("\0")
                 if words[words.index("--parent") + 1] == str(self.process.pid):
                     found.append(pid)
