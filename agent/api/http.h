@@ -40,8 +40,8 @@ void http_free(struct http *h);
 /* Answers with `text` (malloc'd, taken over) and, for an error, its name in x-amzn-ErrorType. */
 void http_answer(struct http_request *q, unsigned status, const char *error_name, char *text);
 
-/* Calls `gone` as soon as the client closes its connection, or its sending side of it. Without this it
- * is called when the request is over. For what is to end with its client. */
+/* Calls `gone` as soon as the client closes its connection, or its sending side of it. Without this
+ * it is called when the request is over. For what is to end with its client. */
 void http_watch_client(struct http_request *q);
 
 /* Answers with a stream of lines. Lines are added until it is ended; `gone` tells when the client

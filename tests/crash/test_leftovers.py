@@ -105,7 +105,9 @@ def test_the_clean_journal_is_reproducible(leave):
     lines = left.path().read_text().splitlines(keepends=True)
     assert [seal(x[9:-1]) for x in lines] == lines
     words = [x.split()[1] for x in lines]
-    assert words == ["fault", "step", "step", "begin", "did", "step", "begin", "did"], words
+    # The victim that was stopped before is learned of just before its turn, whichever that is.
+    assert words in (["fault", "step", "step", "step", "begin", "did", "begin", "did"],
+                     ["fault", "step", "step", "begin", "did", "step", "begin", "did"]), words
 
 
 @pytest.mark.parametrize("cut", [1, 5, "newline"])
