@@ -72,6 +72,17 @@ struct default_route {
 	uint32_t metric;
 };
 
+/* A default route over several interfaces: the first stands for it. */
+static uint32_t first_hop(const struct rtattr *multipath)
+{
+	struct rtnexthop hop;
+
+	if (!multipath || RTA_PAYLOAD(multipath) < sizeof(hop))
+		return 0;
+	memcpy(&hop, RTA_DATA(multipath), sizeof(hop));
+	return (uint32_t)hop.rtnh_ifindex;
+}
+
 static int each_route(const struct nlmsghdr *m, void *arg)
 {
 	struct default_route *best = arg;
@@ -82,6 +93,8 @@ static int each_route(const struct nlmsghdr *m, void *arg)
 	    route->rtm_type != RTN_UNICAST || route->rtm_table != RT_TABLE_MAIN)
 		return 0;
 	oif = nl_u32(nl_find(m, sizeof(*route), RTA_OIF));
+	if (oif == 0)
+		oif = first_hop(nl_find(m, sizeof(*route), RTA_MULTIPATH));
 	metric = nl_u32(nl_find(m, sizeof(*route), RTA_PRIORITY));
 	if (oif != 0 && (best->ifindex == 0 || metric < best->metric))
 		*best = (struct default_route){oif, metric};
