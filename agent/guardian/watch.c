@@ -281,7 +281,8 @@ static int fence_and_undo(struct watched *w, const char *why)
 	r = proc_wait_exit(w->pidfd, FENCE_WAIT_MS);
 	/* One that is dead holds no lock: then it is a living one's, who undoes. */
 	r = undo_all(w->dirfd, FENCE_WAIT_MS, r != 1);
-	log_notice("faultd (pid %d) was lost: %s; killed it, and undid what it had left",
+	/* Only now: a log may be what does not answer. */
+	log_notice("faultd (pid %d) was lost: %s; fenced it, then undid from its journals",
 		   (int)w->pid, why);
 	if (r < 0)
 		log_error("cannot read the journals: %s", strerror(-r));
