@@ -299,7 +299,7 @@ static void replay_one(int dirfd, const char *name, const char *boot, struct rep
 		ret->faults++;
 		undo_steps(fd, ret);
 		log_fault(LEVEL_NOTICE, replay.header.id, replay.header.action,
-			  "undone from its journal: %u steps, %u failed",
+			  "undone from its journal: %u step(s), %u failed",
 			  ret->undone - before.undone, ret->failed - before.failed);
 	}
 	ret->bad += (unsigned)replay.bad_lines;

@@ -14,11 +14,13 @@
 #include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -916,12 +918,28 @@ static int packet_socket(const char *interface)
 	return fd;
 }
 
+/* Runs `ip` with these words, blank-separated; true when it succeeded. */
+static bool ip(const char *words)
+{
+	char line[128];
+	char *argv[16] = {(char *)"ip"};
+	size_t n = 1;
+	pid_t pid;
+	int how;
+
+	(void)snprintf(line, sizeof(line), "%s", words);
+	for (char *save = NULL, *w = strtok_r(line, " ", &save); w; w = strtok_r(NULL, " ", &save))
+		argv[n++] = w;
+	return posix_spawnp(&pid, "ip", NULL, NULL, argv, environ) == 0 &&
+	       waitpid(pid, &how, 0) == pid && how == 0;
+}
+
 static bool make_wire(struct wire *wire)
 {
 	if (unshare(CLONE_NEWNET) < 0)
 		return false;
-	if (system("ip link add c0 mtu 9000 type veth peer name c1 mtu 9000 2>/dev/null && "
-		   "ip link set c0 up && ip link set c1 up") != 0)
+	if (!ip("link add c0 mtu 9000 type veth peer name c1 mtu 9000") || !ip("link set c0 up") ||
+	    !ip("link set c1 up"))
 		return false;
 	wire->near = (int)if_nametoindex("c0");
 	wire->far = (int)if_nametoindex("c1");
