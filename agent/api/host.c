@@ -41,18 +41,26 @@ static cJSON *check_json(const char *name, enum check_status status, const char 
 	return o;
 }
 
+static cJSON *check_guardian(const struct faults *faults)
+{
+	if (!faults_guardian_connected(faults))
+		return check_json("guardian", CHECK_MISSING,
+				  "not connected: no fault is accepted until it is");
+	if (!faults_guardian_answers(faults))
+		return check_json(
+			"guardian", CHECK_MISSING,
+			"connected, but it does not answer: no fault is accepted until it does");
+	return check_json("guardian", CHECK_OK, "connected: it puts the host back if faultd dies");
+}
+
 void get_doctor(struct api *api, struct http_request *q, const char *id)
 {
-	bool guardian = faults_guardian_connected(api->faults);
 	cJSON *o = cJSON_CreateObject();
 	cJSON *array = cJSON_AddArrayToObject(o, "checks");
 	struct check checks[CHECKS_MAX];
 	size_t n = features_check(faults_guardian_pid(api->faults), checks);
 
-	cJSON_AddItemToArray(
-		array, check_json("guardian", guardian ? CHECK_OK : CHECK_MISSING,
-				  guardian ? "connected: it puts the host back if faultd dies"
-					   : "not connected: no fault is accepted until it is"));
+	cJSON_AddItemToArray(array, check_guardian(api->faults));
 	for (size_t i = 0; i < n; i++)
 		cJSON_AddItemToArray(
 			array, check_json(checks[i].name, checks[i].status, checks[i].detail));

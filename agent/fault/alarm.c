@@ -70,6 +70,7 @@ static void attend(struct fault *f, uint64_t now)
 	} else if (f->state == FAULT_JOURNALED && is_due(f->wait_boot_ns, now)) {
 		(void)error_set(&e, ERROR_UNAVAILABLE, -ETIMEDOUT,
 				"the guardian did not answer within %d ms", GUARDIAN_ACK_MS);
+		f->owner->guardian_is_silent = true;
 		fault_fail(f, &e);
 	} else if (f->state == FAULT_STUCK && is_due(f->wait_boot_ns, now)) {
 		fault_undo(f);

@@ -22,6 +22,7 @@ static void on_ack(uint32_t number, void *arg)
 {
 	struct faults *all = arg;
 
+	all->guardian_is_silent = false;
 	/* The guardian reads everything each time: an answer covers all that was asked before it.
 	 */
 	for (struct fault *f = all->first, *next; f; f = next) {
@@ -41,6 +42,7 @@ static void on_guardian(bool connected, void *arg)
 	struct faults *all = arg;
 	struct error e;
 
+	all->guardian_is_silent = false;
 	for (const struct fault_listener *l = all->listeners; l; l = l->next) {
 		if (l->guardian)
 			l->guardian(l->arg);
@@ -268,6 +270,11 @@ void faults_retry(struct faults *all)
 bool faults_guardian_connected(const struct faults *all)
 {
 	return guardian_link_connected(all->guardian);
+}
+
+bool faults_guardian_answers(const struct faults *all)
+{
+	return guardian_link_connected(all->guardian) && !all->guardian_is_silent;
 }
 
 pid_t faults_guardian_pid(const struct faults *all)

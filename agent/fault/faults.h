@@ -77,6 +77,7 @@ size_t faults_count_stuck(const struct faults *all);
 void faults_retry(struct faults *all);
 
 bool faults_guardian_connected(const struct faults *all);
+bool faults_guardian_answers(const struct faults *all); /* as far as it was asked */
 pid_t faults_guardian_pid(const struct faults *all);
 
 /* For the watchdog: is any open fault past its deadline by a margin and not stuck? Then the loop

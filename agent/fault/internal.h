@@ -19,6 +19,7 @@ struct faults {
 	uint64_t self_start;
 	uint64_t next_number;
 	struct guardian_link *guardian;
+	bool guardian_is_silent; /* it left the last request unanswered */
 	int alarm_fd;
 	uv_poll_t alarm;
 	struct fault *first;

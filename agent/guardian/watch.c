@@ -227,9 +227,10 @@ static const char *take_message(struct watched *w)
 	switch (m.type) {
 	case GUARDIAN_ARM:
 		w->armed = true;
-		/* The answer is a promise to undo it: none without having read a journal. */
-		if (set_deadline(w) == 0 && w->deadline_boot_ns)
-			(void)send_message(w, GUARDIAN_ACK, m.number);
+		/* The number is a promise to undo it: none without having read a journal. */
+		if (set_deadline(w) < 0 || !w->deadline_boot_ns)
+			m.number = 0;
+		(void)send_message(w, GUARDIAN_ACK, m.number);
 		return NULL;
 	case GUARDIAN_BEAT:
 		return NULL;

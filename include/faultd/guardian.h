@@ -12,7 +12,8 @@
 enum guardian_message_type {
 	GUARDIAN_HELLO = 1, /* guardian: I watch. number = its pid. Answered by ARM or IDLE */
 	GUARDIAN_ARM,  /* faultd: a journal was written, nothing is changed yet; beats follow */
-	GUARDIAN_ACK,  /* guardian: I have read the journals. number as in ARM */
+	GUARDIAN_ACK,  /* guardian: I have read the journals. number as in ARM; 0: there was none to
+			  read */
 	GUARDIAN_BEAT, /* faultd: alive; every HEARTBEAT_MS while a fault is open */
 	GUARDIAN_IDLE, /* faultd: no fault is open, no beats until the next ARM */
 	GUARDIAN_BYE,  /* faultd: all undone, going; the end of file means nothing */

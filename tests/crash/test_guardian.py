@@ -99,8 +99,10 @@ def test_guardian_hangs(faultd, pause):
         assert 0.9 < took < 1.0 * TOLERANCE
         record("pause", "guardian hung: refused", "journaled", took)
         assert dump([pause]) == before and pause.off() == [] and faultd.journals() == []
+        assert "does not answer" in faultd.get("/v1/doctor")[1]["checks"][0]["detail"]
     finally:
         os.kill(guardian, signal.SIGCONT)
+    wait_for(lambda: faultd.get("/v1/doctor")[1]["checks"][0]["status"] == "ok", "the guardian answers again")
     fault = wait_for(lambda: (s := pause.start(faultd))[0] == 201 and s[1], "a fault is accepted again")
     shows(pause)
     assert faultd.guardian_pid() == guardian
