@@ -14,6 +14,7 @@ int hook_cannot(struct error *e, int r, const char *what, const struct step_hook
 				  ? "faultd lacks the privilege (CAP_NET_ADMIN and CAP_BPF)"
 			  : r == -EADDRINUSE
 				  ? "it has an ingress qdisc, which takes the place of clsact"
+			  : r == -ESTALE ? "somebody deleted it meanwhile"
 			  : r == -ENODEV ? "the interface is gone"
 					 : strerror(-r);
 

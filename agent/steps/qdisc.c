@@ -31,6 +31,9 @@ int qdisc_apply(struct step *s, const struct step_env *env, struct error *e)
 	int r = interface_has_clsact((uint32_t)s->hook.ifindex);
 	bool learned = false;
 
+	/* The journal says that it was somebody's: one added now would be nobody's to remove. */
+	if (r == 0 && !s->hook.ours)
+		return hook_cannot(e, -ESTALE, "use the clsact of", &s->hook);
 	/* Also when a fault of ours had added one: somebody may have deleted it. */
 	if (r == 0)
 		r = clsact_add((uint32_t)s->hook.ifindex);

@@ -5,6 +5,7 @@ import fcntl
 import os
 import signal
 import subprocess
+import threading
 
 from lib import harness
 from lib.harness import GUARDIAN, alive, state_of, wait_for
@@ -97,3 +98,26 @@ def test_an_unknown_boot_is_taken_for_this_one(faultd, victim):
                         'mount --bind /dev/null /proc/sys/kernel/random/boot_id && exec "$0" "$@"')
     assert done.returncode == 0, done
     assert state_of(victim.pid) == "S" and faultd.journals() == []
+
+
+def test_a_clsact_that_vanishes_before_we_use_it(tmp_path, network, crash_points):
+    """It was somebody's when we looked. One that we added now would be nobody's to remove."""
+    before = harness.HostState(devices=[network.dev])
+    harness.run("tc", "qdisc", "add", "dev", network.dev, "clsact")
+    # created, header, three steps, begin: the seventh point is right before the qdisc step
+    d = harness.Faultd(tmp_path / "faultd", env={"FAULTD_HALT_AT": "7"}, config={"classifierHook": "clsact"})
+    answer = {}
+    asked = threading.Thread(target=lambda: answer.update(
+        zip(("status", "body"), d.fault("network-loss", interface=network.dev))))
+    try:
+        asked.start()
+        wait_for(lambda: state_of(d.pid) == "T", "faultd halts")
+        assert "before a step" in d.log().splitlines()[-1]
+        harness.run("tc", "qdisc", "del", "dev", network.dev, "clsact")
+        os.kill(d.pid, signal.SIGCONT)
+        asked.join(harness.PATIENCE)
+        assert answer["status"] == 500 and "meanwhile" in answer["body"]["message"], answer
+        assert d.journals() == []
+        harness.assert_put_back(before, lambda: harness.HostState(devices=[network.dev]))
+    finally:
+        d.close()
