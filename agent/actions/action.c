@@ -25,6 +25,7 @@ const size_t n_actions = ARRAY_SIZE(actions);
 void facts_done(struct facts *f)
 {
 	process_list_done(&f->processes);
+	free(f->aims);
 }
 
 const struct action *action_find(const char *name, const struct alias **ret_alias)
@@ -193,6 +194,8 @@ cJSON *action_print(const struct action *a, bool full)
 	cJSON_AddStringToObject(o, "hold", hold_name(a->hold));
 	cJSON_AddBoolToObject(o, "irreversible", action_is_irreversible(a));
 	cJSON_AddBoolToObject(o, "durationRequired", a->duration == DURATION_REQUIRED);
+	if (a->composition)
+		cJSON_AddStringToObject(o, "composition", a->composition);
 	cJSON_AddItemToObject(o, "parameters", schema_describe(a->rows, a->n_rows));
 	cJSON_AddItemToObject(o, "aliases", print_aliases(a));
 	if (full) {

@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "faultd/load-report.h"
+#include "host/cgroups.h"
 #include "host/cpus.h"
 #include "host/interfaces.h"
 #include "host/processes.h"
@@ -16,6 +18,55 @@
 #include "plan/policy.h"
 #include "plan/schema.h"
 #include "util/err.h"
+#include "util/grade.h"
+
+/* One cgroup that is aimed at. */
+struct aim {
+	char path[CGROUP_PATH_MAX]; /* below the root of its hierarchies: "/docker/3f1c…" */
+	char shown[96]; /* how people name it: "container 3f1c…", "unit nginx.service" */
+	struct cgroup_limits limits;
+	bool inner; /* cgroup v2: has controllers below it, so that no process may be in it itself
+		     */
+	pid_t first_pid; /* a process in it, whose namespaces are those of the container; 0: none */
+	uint64_t first_start;
+	struct cpu_list cpus; /* it may run on */
+};
+
+struct memory_facts {
+	uint64_t total, available; /* of the host */
+};
+
+struct mount_facts {
+	char point[256]; /* the mount point the path is on, as the worker will see it */
+	char type[32];   /* of the file system */
+	uint64_t device; /* st_dev */
+	uint64_t size, used, available; /* bytes, as statvfs(3): available without root's reserve */
+	uint32_t major, minor; /* of the disk itself, of which it may be a partition; 0: none */
+};
+
+struct clock_facts {
+	char services[4][64]; /* NTP services that run, each "NAME.service" */
+	unsigned n_services;
+};
+
+/* How many there may be, and are. */
+struct exhaust_facts {
+	uint64_t limit, used;
+	pid_t pid; /* whose limit it is; 0: the host's or the cgroup's */
+	uint64_t start;
+	char name[16];
+};
+
+#define UNITS_MAX 16
+struct unit_facts {
+	struct {
+		char name[256];
+		bool active;
+	} unit[UNITS_MAX];
+	unsigned n;
+};
+
+#define AIMS_MAX 64
 
 /* What an action's `look` found on the host, and all that its `plan` may know beside parameters:
  * the same parameters and facts give the same plan. */
@@ -32,6 +83,18 @@ struct facts {
 	struct process_list processes;
 	uid_t user; /* of the selection, when one is named */
 	struct cpu_list cpus;
+	struct aim *aims; /* the cgroups that a target was resolved to; owned, at most AIMS_MAX */
+	size_t n_aims;
+	bool aimed;   /* a target was named: not the host */
+	bool skipped; /* it resolved to nothing, and that was to be skipped: plan nothing */
+	double grade; /* the present value of the graded parameter; see grade.h */
+	union {
+		struct memory_facts memory;
+		struct mount_facts mount;
+		struct clock_facts clock;
+		struct exhaust_facts exhaust;
+		struct unit_facts unit;
+	};
 	struct interface interfaces[INTERFACES_MAX];
 	size_t n_interfaces;
 	struct classify_flow flows[FLOWS_MAX]; /* connections of the caller's SSH session */
@@ -54,6 +117,20 @@ struct alias_row {
 struct alias {
 	const char *name; /* a FIS action id or SSM document name; NULL ends the table */
 	const struct alias_row *rows;
+};
+
+/* Something measured, for people. */
+struct figure {
+	const char *name;
+	double value;
+	const char *unit;
+	const char *text;
+};
+
+/* The counters of all workers of a fault. */
+struct load_report_sum {
+	uint64_t counter[_LOAD_COUNTER_MAX];
+	unsigned workers; /* that live */
 };
 
 enum duration_need {
@@ -84,6 +161,27 @@ struct action {
 	/* Milliseconds after which look() and plan() are asked again, for steps that are new by
 	 * then; 0: never. May be NULL. */
 	uint64_t (*interval_ms)(const void *params);
+
+	/* Ramps and waves that faultd itself has to drive, because no worker does: fills the grade
+	 * and the value a ramp ends at. Returns false when this fault has none. May be NULL.
+	 * plan() is asked again with each new facts->grade, and must give the same steps with
+	 * another value. */
+	bool (*graded)(const void *params, struct grade *ret, double *ret_to);
+	/* Before the change: so long nothing is changed, and stopping the fault is all it takes to
+	 * abort. May be NULL. */
+	uint64_t (*delay_ms)(const void *params);
+	/* What workers of this action report, as people want it: `sum` over all of them, `seconds`
+	 * since the fault became active. Returns how many of `room`. May be NULL. */
+	size_t (*figures)(const struct load_report_sum *sum, double seconds, struct figure *ret,
+			  size_t room);
+	/* The OOM killer taking a worker is a result, not an error. */
+	bool oom_is_outcome;
+	/* What happens when another fault of the same kind is there, for the catalogue:
+	 * "composes: …" or "exclusive: one per …". Exclusive ones say what they claim; see
+	 * plan_claim(). */
+	const char *composition;
+	/* Needs policy `hostActions` as well. */
+	bool host_action;
 };
 
 /* Kinds of hold that cannot be undone need consent. */

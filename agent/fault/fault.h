@@ -26,14 +26,7 @@ enum fault_state {
 };
 
 #define NOTES_MAX   16
-#define FIGURES_MAX 6
-
-struct figure {
-	const char *name;
-	double value;
-	const char *unit;
-	const char *text;
-};
+#define FIGURES_MAX 8
 
 struct fault {
 	struct fault *next;

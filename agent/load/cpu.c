@@ -20,6 +20,7 @@
 #include "load/cpu_control.h"
 #include "load/hold.h"
 #include "load/load.h"
+#include "load/report.h"
 #include "util/clock.h"
 
 /* Others are looked at this often, and on a host with so many CPUs that reading /proc/stat takes
@@ -35,6 +36,7 @@ struct cpu_args {
 	uint64_t cpu;
 	double percent;
 	int mode;
+	struct grade grade;
 };
 
 /* Everything `total` knows of the CPU. */
@@ -154,24 +156,24 @@ static int cpu_run(const struct hold *hold, const void *args)
 	unsigned cpu = (unsigned)a->cpu;
 	struct sampler sampler = {.fd = -1};
 	struct cpu_control control;
-	uint64_t now, last, own, own_last, until;
+	struct grade_point point;
+	uint64_t now, last, own, own_last, until, change_ns;
 	int r;
 
 	r = pin(cpu);
-	if (r < 0) {
-		warnx("cannot run on CPU %u: %s", cpu, strerror(-r));
-		return EXIT_FAILURE;
-	}
+	if (r < 0)
+		return report_failure("cannot run on CPU %u: %s", cpu, strerror(-r));
 	if (a->mode == MODE_TOTAL) {
 		r = sampler_open(&sampler, cpu);
-		if (r < 0) {
-			warnx("cannot read the load of CPU %u: %s", cpu, strerror(-r));
-			return EXIT_FAILURE;
-		}
+		if (r < 0)
+			return report_failure("cannot read the load of CPU %u: %s", cpu,
+					      strerror(-r));
 	}
 	(void)prctl(PR_SET_TIMERSLACK, 1UL); /* cannot fail */
 
-	cpu_control_init(&control, a->percent, a->mode == MODE_TOTAL);
+	hold_grade(hold, &a->grade, a->percent, &point, &change_ns);
+	cpu_control_init(&control, point.on ? point.value : 0, a->mode == MODE_TOTAL);
+	report_ready();
 	last = boot_ns();
 	own_last = own_cpu_ns();
 	until = cpu_control_next(&control, cpu, last);
@@ -188,6 +190,10 @@ static int cpu_run(const struct hold *hold, const void *args)
 		sampler_feed(&sampler, now, own, &control);
 		last = now;
 		own_last = own;
+		if (now >= change_ns) {
+			hold_grade(hold, &a->grade, a->percent, &point, &change_ns);
+			cpu_control_set(&control, point.on ? point.value : 0);
+		}
 
 		until = min_u64(cpu_control_next(&control, cpu, now), hold->deadline_boot_ns);
 		if (now < until)
@@ -206,6 +212,7 @@ static const struct load_option cpu_options[] = {
 	{"mode", "MODE",
 	 "of this process alone (add), or of the CPU with all that runs on it (total)",
 	 LOAD_OPTION_CHOICE, offsetof(struct cpu_args, mode), 0, 0, modes},
+	LOAD_GRADE_OPTIONS(struct cpu_args, grade),
 	{0},
 };
 

@@ -30,13 +30,22 @@ static double clamp(double value, double min, double max)
 
 void cpu_control_init(struct cpu_control *c, double percent, bool total)
 {
-	double periods = clamp(BURST_MIN_NS / (percent / 100 * CPU_PERIOD_NS), 0, PERIODS_MAX - 1);
-
 	*c = (struct cpu_control){
-		.share = percent / 100,
-		.period_ns = (1 + (uint64_t)periods) * CPU_PERIOD_NS,
 		.limit_ns = (double)((total ? LIMIT_TOTAL : LIMIT_ADD) * CPU_PERIOD_NS),
 	};
+	cpu_control_set(c, percent);
+}
+
+void cpu_control_set(struct cpu_control *c, double percent)
+{
+	double periods = PERIODS_MAX - 1;
+
+	if (percent > 0)
+		periods = clamp(BURST_MIN_NS / (percent / 100 * CPU_PERIOD_NS), 0, periods);
+	if (percent <= 0 || c->share <= 0)
+		c->backlog_ns = c->foreseen_ns = 0;
+	c->share = percent / 100;
+	c->period_ns = (1 + (uint64_t)periods) * CPU_PERIOD_NS;
 }
 
 static void owe(struct cpu_control *c, double ns)

@@ -27,6 +27,9 @@ struct cpu_control {
 /* In `total`, others count towards the load. */
 void cpu_control_init(struct cpu_control *c, double percent, bool total);
 
+/* Aims at another load from now on. At 0 nothing is owed, nor made up for later. */
+void cpu_control_set(struct cpu_control *c, double percent);
+
 /* The time that has gone by, and how much of it was our own CPU time. */
 void cpu_control_account(struct cpu_control *c, uint64_t elapsed_ns, uint64_t own_ns);
 

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "util/clock.h"
+#include "util/grade.h"
 
 #ifndef SYS_close_range
 #define SYS_close_range 436 /* 5.9; the same number everywhere */
@@ -106,4 +107,16 @@ bool hold_sleep(const struct hold *hold, uint64_t until_boot_ns)
 			break;
 	}
 	return boot_ns() < hold->deadline_boot_ns;
+}
+
+void hold_grade(const struct hold *hold, const struct grade *g, double to, struct grade_point *ret,
+		uint64_t *next_boot_ns)
+{
+	uint64_t now = boot_ns();
+	uint64_t since = now > hold->start_boot_ns ? now - hold->start_boot_ns : 0;
+
+	grade_at(g, to, since / NSEC_PER_MSEC, ret);
+	*next_boot_ns = ret->next_ms == GRADE_NEVER
+				? UINT64_MAX
+				: hold->start_boot_ns + ret->next_ms * NSEC_PER_MSEC;
 }

@@ -10,6 +10,7 @@
 struct hold {
 	uint64_t parent;           /* process id */
 	uint64_t deadline_boot_ns; /* CLOCK_BOOTTIME */
+	uint64_t start_boot_ns;    /* when the fault began: what ramps and waves count from */
 };
 
 #define HOLD_ORPHAN 1
@@ -22,5 +23,11 @@ int hold_tie(const struct hold *hold, const char **ret_what) __attribute__((warn
 
 /* Sleeps until that time or the deadline. False when the deadline has come. */
 bool hold_sleep(const struct hold *hold, uint64_t until_boot_ns);
+
+/* What a ramp or wave asks for now; `next_boot_ns`: when it changes, UINT64_MAX for never. */
+struct grade;
+struct grade_point;
+void hold_grade(const struct hold *hold, const struct grade *g, double to, struct grade_point *ret,
+		uint64_t *next_boot_ns);
 
 #endif

@@ -14,8 +14,10 @@
 #include <string.h>
 
 #include "faultd/limits.h"
+#include "load/enter.h"
 #include "load/hold.h"
 #include "load/load.h"
+#include "load/report.h"
 #include "util/clock.h"
 
 #define EXIT_USAGE 2
@@ -31,6 +33,16 @@ static const struct load_option common_options[] = {
 	 offsetof(struct hold, deadline_boot_ns), 0, (double)INT64_MAX, NULL},
 	{"parent", "PID", "who started this: end when it ends", LOAD_OPTION_UINT,
 	 offsetof(struct hold, parent), 1, INT_MAX, NULL},
+	{"start-boot-ns", "S", "what ramps and waves count from: not given, now", LOAD_OPTION_UINT,
+	 offsetof(struct hold, start_boot_ns), 0, (double)INT64_MAX, NULL, true},
+	{0},
+};
+
+static const struct load_option place_options[] = {
+	{"cgroup", "PATH", "run inside this cgroup, of every hierarchy that has it",
+	 LOAD_OPTION_TEXT, offsetof(struct place, cgroup), 0, 0, NULL, true},
+	{"enter", "PID:START", "see files and network as this process does", LOAD_OPTION_TEXT,
+	 offsetof(struct place, process), 0, 0, NULL, true},
 	{0},
 };
 
@@ -62,6 +74,8 @@ static void print_options(const struct load_option *o)
 		(void)printf("  %-22s %s", left, o->summary);
 		if (o->type == LOAD_OPTION_NUMBER)
 			(void)printf(", %g to %g", o->min, o->max);
+		if (o->optional)
+			(void)printf(" (optional)");
 		(void)putchar('\n');
 	}
 }
@@ -75,8 +89,9 @@ static void print_help(const struct load_kind *only)
 		(void)printf("\n%s: %s\n", kinds[i]->name, kinds[i]->summary);
 		print_options(kinds[i]->options);
 	}
-	(void)printf("\nWith every kind; no option may be left out:\n");
+	(void)printf("\nWith every kind:\n");
 	print_options(common_options);
+	print_options(place_options);
 	(void)printf("\nExit status: 0 at the deadline or when the parent is gone, 1 if it could "
 		     "not load, 2 on a bad option.\n");
 }
@@ -99,6 +114,10 @@ static int store(const struct load_option *o, const char *value, void *args)
 	double number;
 	char *end;
 
+	if (o->type == LOAD_OPTION_TEXT) {
+		*(const char **)to = value;
+		return 0;
+	}
 	if (o->type == LOAD_OPTION_CHOICE) {
 		for (int i = 0; o->choices[i]; i++) {
 			if (strcmp(o->choices[i], value) == 0) {
@@ -146,8 +165,8 @@ static size_t add_slots(struct slot *slots, size_t n, const struct load_option *
 }
 
 /* 0, or what to exit with; `ret_done` if there is nothing left to do. */
-static int parse(int argc, char **argv, const struct load_kind *kind, struct hold *hold, void *args,
-		 bool *ret_done)
+static int parse(int argc, char **argv, const struct load_kind *kind, struct hold *hold,
+		 struct place *place, void *args, bool *ret_done)
 {
 	struct option longs[LOAD_OPTIONS_MAX + 2] = {{"help", no_argument, NULL, 'h'}};
 	struct slot slots[LOAD_OPTIONS_MAX];
@@ -156,6 +175,7 @@ static int parse(int argc, char **argv, const struct load_kind *kind, struct hol
 
 	n = add_slots(slots, 0, kind->options, args);
 	n = add_slots(slots, n, common_options, hold);
+	n = add_slots(slots, n, place_options, place);
 	for (size_t i = 0; i < n; i++)
 		longs[i + 1] = (struct option){slots[i].option->name, required_argument, NULL,
 					       FIRST_OPTION + (int)i};
@@ -178,7 +198,7 @@ static int parse(int argc, char **argv, const struct load_kind *kind, struct hol
 	if (optind < argc)
 		return usage_error("unexpected argument '%s'", argv[optind]);
 	for (size_t i = 0; i < n; i++) {
-		if (!slots[i].given)
+		if (!slots[i].given && !slots[i].option->optional)
 			return usage_error("--%s is required", slots[i].option->name);
 	}
 	/* No fault is longer: a mistake in the unit or the clock ends here. */
@@ -193,7 +213,8 @@ int main(int argc, char **argv)
 	_Alignas(max_align_t) char args[LOAD_ARGS_MAX] = {0};
 	const struct load_kind *kind;
 	const char *what = NULL;
-	struct hold hold = {0};
+	struct hold hold = {.start_boot_ns = boot_ns()};
+	struct place place = {0};
 	bool done = false;
 	int r;
 
@@ -211,7 +232,7 @@ int main(int argc, char **argv)
 	if (!kind)
 		return usage_error("no kind of load is called '%s'; see --help", argv[1]);
 
-	r = parse(argc, argv, kind, &hold, args, &done);
+	r = parse(argc, argv, kind, &hold, &place, args, &done);
 	if (r != 0 || done)
 		return r;
 
@@ -219,8 +240,11 @@ int main(int argc, char **argv)
 	if (r == HOLD_ORPHAN)
 		return EXIT_SUCCESS;
 	if (r < 0) {
-		warnx("cannot %s: %s", what, strerror(-r));
-		return EXIT_FAILURE;
+		return report_failure("cannot %s: %s", what, strerror(-r));
 	}
+	report_open();
+	r = place_enter(&place, &what);
+	if (r < 0)
+		return report_failure("cannot %s: %s", what, strerror(-r));
 	return kind->run(&hold, args);
 }

@@ -2,12 +2,16 @@
 #include "plan/plan.h"
 
 #include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 void plan_done(struct plan *p)
 {
 	free(p->steps);
+	for (size_t i = 0; i < p->n_claims; i++)
+		free(p->claims[i]);
 	*p = (struct plan){0};
 }
 
@@ -52,4 +56,32 @@ bool plan_has(const struct plan *p, const struct step *s)
 			return true;
 	}
 	return false;
+}
+
+int plan_claim(struct plan *p, const char *format, ...)
+{
+	char text[CLAIM_TEXT_MAX];
+	va_list ap;
+
+	va_start(ap, format);
+	(void)vsnprintf(text, sizeof(text), format, ap);
+	va_end(ap);
+	if (p->n_claims == CLAIMS_MAX)
+		return -E2BIG;
+	p->claims[p->n_claims] = strdup(text);
+	if (!p->claims[p->n_claims])
+		return -ENOMEM;
+	p->n_claims++;
+	return 0;
+}
+
+const char *plan_conflict(const struct plan *a, const struct plan *b)
+{
+	for (size_t i = 0; i < a->n_claims; i++) {
+		for (size_t k = 0; k < b->n_claims; k++) {
+			if (str_eq(a->claims[i], b->claims[k]))
+				return a->claims[i];
+		}
+	}
+	return NULL;
 }

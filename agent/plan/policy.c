@@ -9,6 +9,30 @@
 
 #define COMM_LENGTH 15
 
+/* By their names without ".service". */
+static const char *const always_protected_units[] = {
+	"dbus",
+	"dbus-broker",
+	"sshd",
+	"ssh",
+	"systemd-journald",
+	"systemd-logind",
+	"systemd-udevd",
+	"systemd-networkd",
+	"systemd-resolved",
+	"NetworkManager",
+	"networking",
+	"amazon-ssm-agent",
+	"snap.amazon-ssm-agent.amazon-ssm-agent",
+	"kubelet",
+	"containerd",
+	"docker",
+	"crio",
+	"ecs",
+	"faultd",
+	"faultd-guardian",
+};
+
 /* What keeps a host reachable and in order; `protectedProcesses` adds to these. */
 static const char *const always_protected[] = {
 	"systemd",
@@ -39,6 +63,7 @@ static const char *const always_protected[] = {
 };
 
 static const char *const irreversible_values[] = {"confirm", "allow", "deny", NULL};
+static const char *const host_values[] = {"deny", "allow", NULL};
 static const char *const hook_values[] = {"auto", "tcx", "clsact", NULL};
 
 const struct row policy_rows[] = {
@@ -66,6 +91,20 @@ const struct row policy_rows[] = {
 	 .type = ROW_NAMES,
 	 FIELD(struct policy, protected_processes),
 	 .text = "process names that are never signalled, beside the built-in ones"},
+	{.name = "protectedUnits",
+	 .type = ROW_NAMES,
+	 FIELD(struct policy, protected_units),
+	 .text = "systemd units that are never stopped nor aimed at, beside the built-in ones"},
+	{.name = "protectedMounts",
+	 .type = ROW_NAMES,
+	 FIELD(struct policy, protected_mounts),
+	 .text = "mount points that are never frozen nor filled, beside those faultd needs itself"},
+	{.name = "hostActions",
+	 .type = ROW_ENUM,
+	 FIELD(struct policy, host_actions),
+	 .def = "deny",
+	 .values = host_values,
+	 .text = "host-reboot, host-shutdown and kernel-panic"},
 	{.name = "group",
 	 .type = ROW_STRING,
 	 FIELD_STRING(struct policy, group),
@@ -121,6 +160,10 @@ int policy_check_fault(const struct policy *p, const struct policy_question *q, 
 
 	if (r < 0)
 		return r;
+	if (q->host_action && p->host_actions == HOST_ACTIONS_DENY && !q->dry_run)
+		return error_set(e, ERROR_DENIED, -EACCES,
+				 "%s is denied by the policy's hostActions, which has to say allow",
+				 q->action);
 	if (q->irreversible && p->irreversible == IRREVERSIBLE_DENY)
 		return error_set(e, ERROR_DENIED, -EACCES,
 				 "%s cannot be undone, and the policy denies such actions",
@@ -147,4 +190,34 @@ bool policy_protects(const struct policy *p, const char *name)
 			return true;
 	}
 	return false;
+}
+
+static bool has_name(const struct name_list *list, const char *name)
+{
+	for (size_t i = 0; i < list->n; i++) {
+		if (str_eq(list->name[i], name))
+			return true;
+	}
+	return false;
+}
+
+/* A service is meant with and without its suffix. */
+bool policy_protects_unit(const struct policy *p, const char *name)
+{
+	size_t n = strlen(name), suffix = strlen(".service");
+	char plain[NAME_TEXT_MAX * 4];
+
+	(void)str_copy(plain, sizeof(plain), name);
+	if (n > suffix && n < sizeof(plain) && str_eq(name + n - suffix, ".service"))
+		plain[n - suffix] = '\0';
+	for (size_t i = 0; i < ARRAY_SIZE(always_protected_units); i++) {
+		if (str_eq(always_protected_units[i], plain))
+			return true;
+	}
+	return has_name(&p->protected_units, name) || has_name(&p->protected_units, plain);
+}
+
+bool policy_protects_mount(const struct policy *p, const char *point)
+{
+	return has_name(&p->protected_mounts, point);
 }

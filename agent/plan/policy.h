@@ -17,14 +17,19 @@ enum irreversible_policy {
 	IRREVERSIBLE_DENY,
 };
 
+enum host_policy { HOST_ACTIONS_DENY, HOST_ACTIONS_ALLOW };
+
 /* The configuration file; every value has a default, so an absent file is a full policy. */
 struct policy {
 	uint64_t max_duration_ms;
 	int64_t max_faults;
 	int irreversible; /* enum irreversible_policy */
 	struct name_list protected_processes;
-	char group[32]; /* whose members may, beside root */
-	int hook;       /* enum hook_choice */
+	struct name_list protected_units;
+	struct name_list protected_mounts;
+	int host_actions; /* enum host_policy */
+	char group[32];   /* whose members may, beside root */
+	int hook;         /* enum hook_choice */
 };
 
 enum hook_choice { HOOK_AUTO, HOOK_TCX, HOOK_CLSACT };
@@ -51,6 +56,7 @@ struct policy_question {
 	uint64_t duration_ms;
 	size_t open_faults;
 	bool irreversible;
+	bool host_action; /* reboots, or the like */
 	bool confirmed;
 	bool dry_run;
 	const char *action;
@@ -60,5 +66,9 @@ int policy_check_fault(const struct policy *p, const struct policy_question *q, 
 /* Is a process of this name out of bounds? Only the first 15 characters of a name exist in the
  * kernel. */
 bool policy_protects(const struct policy *p, const char *name);
+
+/* Is this unit, or what is mounted at this point, out of bounds by name? */
+bool policy_protects_unit(const struct policy *p, const char *name);
+bool policy_protects_mount(const struct policy *p, const char *point);
 
 #endif

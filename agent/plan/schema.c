@@ -37,6 +37,8 @@ static void print_bound(double v, enum row_type type, struct text *t)
 {
 	if (type == ROW_DURATION)
 		duration_print((uint64_t)v, t);
+	else if (type == ROW_BYTES)
+		bytes_print((uint64_t)v, t);
 	else
 		text_add(t, "%.15g", v);
 }
@@ -54,6 +56,8 @@ static const char *allowed(const struct row *row, char *buffer, size_t size)
 		[ROW_CIDRS] = "addresses or prefixes such as 10.0.0.0/8,2001:db8::/32",
 		[ROW_NAMES] = "names, separated by commas",
 		[ROW_NUMBERS] = "whole numbers, separated by commas",
+		[ROW_BYTES] = BYTES_ALLOWED,
+		[ROW_QUANTITY] = "a number, bytes such as 2GiB, or a duration such as 200ms",
 	};
 
 	buffer[0] = '\0';
@@ -158,6 +162,32 @@ static int read_duration(const struct reading *in, const char *s)
 	return check_range(in, (double)ms, s);
 }
 
+static int read_bytes(const struct reading *in, const char *s)
+{
+	uint64_t v = 0;
+	int r = bytes_parse(s, &v);
+
+	if (r < 0)
+		return refuse(in, s, r == -ERANGE ? "is too much" : "is no size");
+	*(uint64_t *)in->to = v;
+	return check_range(in, (double)v, s);
+}
+
+/* In the unit of what it is compared with: bytes, milliseconds, percent. */
+static int read_quantity(const struct reading *in, const char *s)
+{
+	uint64_t whole;
+	double v;
+
+	if (str_to_double(s, &v) < 0) {
+		if (duration_parse(s, &whole) < 0 && bytes_parse(s, &whole) < 0)
+			return refuse(in, s, "is none of them");
+		v = (double)whole;
+	}
+	*(double *)in->to = v;
+	return check_range(in, v, s);
+}
+
 static int add_ports(const char *item, void *arg)
 {
 	return port_list_add(arg, item);
@@ -200,7 +230,7 @@ static int (*const read_text[_ROW_TYPE_MAX])(const struct reading *, const char 
 	[ROW_INTEGER] = read_integer, [ROW_NUMBER] = read_number, [ROW_BOOLEAN] = read_boolean,
 	[ROW_STRING] = read_string,   [ROW_ENUM] = read_enum,     [ROW_DURATION] = read_duration,
 	[ROW_PORTS] = read_list,      [ROW_CIDRS] = read_list,    [ROW_NAMES] = read_list,
-	[ROW_NUMBERS] = read_list,
+	[ROW_NUMBERS] = read_list,    [ROW_BYTES] = read_bytes,   [ROW_QUANTITY] = read_quantity,
 };
 
 /* A JSON number as the text that a person would have written for it. */
@@ -252,7 +282,8 @@ static int read_value(const struct reading *in, const cJSON *json)
 			       ? read_boolean(in, cJSON_IsTrue(json) ? "true" : "false")
 			       : refuse(in, cJSON_IsTrue(json) ? "true" : "false",
 					"is not of the right type");
-	if (cJSON_IsNumber(json) && in->row->type == ROW_NUMBER) {
+	if (cJSON_IsNumber(json) &&
+	    (in->row->type == ROW_NUMBER || in->row->type == ROW_QUANTITY)) {
 		*(double *)in->to = json->valuedouble;
 		(void)snprintf(buffer, sizeof(buffer), "%.15g", json->valuedouble);
 		return check_range(in, json->valuedouble, buffer);
@@ -307,6 +338,14 @@ static int check_keys(const struct row *rows, size_t n, const cJSON *json, const
 	return 0;
 }
 
+/* For a quantity zero is a value like any other: absent is not a number. */
+static int set_default(const struct reading *in)
+{
+	if (in->row->type == ROW_QUANTITY && !in->row->def)
+		*(double *)in->to = (double)NAN;
+	return in->row->def ? read_text[in->row->type](in, in->row->def) : 0;
+}
+
 static int parse_row(struct reading *in, const cJSON *json)
 {
 	const cJSON *value = cJSON_GetObjectItemCaseSensitive(json, in->row->name);
@@ -317,7 +356,7 @@ static int parse_row(struct reading *in, const cJSON *json)
 	if (in->row->required)
 		return error_field(in->e, in->path, "", allowed(in->row, buffer, sizeof(buffer)),
 				   "required and not given");
-	return in->row->def ? read_text[in->row->type](in, in->row->def) : 0;
+	return set_default(in);
 }
 
 int schema_set_default(const struct row *row, void *to, struct error *e)
@@ -325,7 +364,7 @@ int schema_set_default(const struct row *row, void *to, struct error *e)
 	struct reading in = {.row = row, .to = at(row, to), .e = e};
 
 	row_path("", row->name, in.path, sizeof(in.path));
-	return row->def ? read_text[row->type](&in, row->def) : 0;
+	return set_default(&in);
 }
 
 int schema_parse(const struct row *rows, size_t n, const cJSON *json, const char *prefix, void *ret,
@@ -427,6 +466,12 @@ static cJSON *print_row(const struct row *row, const void *from)
 		return *(const uint64_t *)v == 0 && zero_is_absent
 			       ? NULL
 			       : print_duration(*(const uint64_t *)v);
+	case ROW_BYTES:
+		return *(const uint64_t *)v == 0 && zero_is_absent
+			       ? NULL
+			       : cJSON_CreateNumber((double)*(const uint64_t *)v);
+	case ROW_QUANTITY:
+		return isnan(*(const double *)v) ? NULL : cJSON_CreateNumber(*(const double *)v);
 	case ROW_PORTS:
 		return ((const struct port_list *)v)->n ? print_ports(v) : NULL;
 	case ROW_CIDRS:
@@ -460,7 +505,7 @@ const char *row_type_name(enum row_type type)
 		[ROW_INTEGER] = "integer", [ROW_NUMBER] = "number", [ROW_BOOLEAN] = "boolean",
 		[ROW_STRING] = "string",   [ROW_ENUM] = "enum",     [ROW_DURATION] = "duration",
 		[ROW_PORTS] = "ports",     [ROW_CIDRS] = "cidrs",   [ROW_NAMES] = "list",
-		[ROW_NUMBERS] = "list",
+		[ROW_NUMBERS] = "list",    [ROW_BYTES] = "bytes",   [ROW_QUANTITY] = "quantity",
 	};
 
 	return names[type];
@@ -471,7 +516,13 @@ static cJSON *default_value(const struct row *row)
 {
 	if (!row->def)
 		return cJSON_CreateNull();
-	if (row->type == ROW_INTEGER || row->type == ROW_NUMBER) {
+	if (row->type == ROW_BYTES) {
+		uint64_t v = 0;
+
+		(void)bytes_parse(row->def, &v);
+		return cJSON_CreateNumber((double)v);
+	}
+	if (row->type == ROW_INTEGER || row->type == ROW_NUMBER || row->type == ROW_QUANTITY) {
 		double v = 0;
 
 		(void)str_to_double(row->def, &v);
@@ -527,7 +578,7 @@ static cJSON *json_schema_row(const struct row *row)
 		[ROW_INTEGER] = "integer", [ROW_NUMBER] = "number", [ROW_BOOLEAN] = "boolean",
 		[ROW_STRING] = "string",   [ROW_ENUM] = "string",   [ROW_DURATION] = "string",
 		[ROW_PORTS] = "array",     [ROW_CIDRS] = "array",   [ROW_NAMES] = "array",
-		[ROW_NUMBERS] = "array",
+		[ROW_NUMBERS] = "array",   [ROW_BYTES] = "integer", [ROW_QUANTITY] = "number",
 	};
 	cJSON *o = cJSON_CreateObject();
 

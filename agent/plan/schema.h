@@ -24,6 +24,8 @@ enum row_type {
 	ROW_CIDRS,    /* struct cidr_list */
 	ROW_NAMES,    /* struct name_list */
 	ROW_NUMBERS,  /* struct number_list */
+	ROW_BYTES,    /* uint64_t: 512MiB, 2GB, 1000000 */
+	ROW_QUANTITY, /* double: a number, bytes (2GiB) or a duration (200ms: in milliseconds) */
 	_ROW_TYPE_MAX,
 };
 

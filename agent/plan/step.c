@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "util/proc.h"
 
@@ -37,6 +38,33 @@ static const struct step_field process_fields[] = {NAMED("pid", process.pid),
 						   NAMED("signal", process.signal),
 						   NAMED("stopped_before", process.was_stopped),
 						   {0}};
+
+static const struct step_field attr_fields[] = {
+	TEXT_FIELD("path", attr.path), TEXT_FIELD("key", attr.key),
+	TEXT_FIELD("want", attr.want), TEXT_FIELD("want_before", attr.want_before),
+	TEXT_FIELD("was", attr.was),   {0}};
+static const struct step_field cgroup_fields[] = {
+	TEXT_FIELD("path", cgroup.path), NAMED("made", cgroup.made), {0}};
+static const struct step_field unit_fields[] = {
+	TEXT_FIELD("name", unit.name), NAMED("was_active", unit.was_active), {0}};
+static const struct step_field freeze_fields[] = {TEXT_FIELD("path", freeze.path),
+						  NAMED("device", freeze.device),
+						  NAMED("pid", freeze.pid),
+						  NAMED("start", freeze.start),
+						  {0}};
+static const struct step_field clock_fields[] = {
+	NAMED("offset_ns", clock.offset_ns), NAMED("base_ns", clock.base_ns),
+	NAMED("tick", clock.tick),           NAMED("freq", clock.freq),
+	NAMED("status", clock.status),       {0}};
+static const struct step_field rlimit_fields[] = {NAMED("pid", rlimit.pid),
+						  NAMED("start", rlimit.start),
+						  TEXT_FIELD("name", rlimit.name),
+						  NAMED("resource", rlimit.resource),
+						  NAMED("want", rlimit.want),
+						  NAMED("was", rlimit.was),
+						  {0}};
+static const struct step_field power_fields[] = {
+	NAMED("how", power.how), NAMED("force", power.force), {0}};
 
 static void describe_child(const struct step *s, struct text *t)
 {
@@ -144,6 +172,81 @@ static void undo_kill(const struct step *s, struct text *t)
 	text_add(t, "none: irreversible");
 }
 
+static void describe_attr(const struct step *s, struct text *t)
+{
+	text_add(t, "write %s%s%s to %s", s->attr.key, s->attr.key[0] ? " " : "", s->attr.want,
+		 s->attr.path);
+}
+
+static void undo_attr(const struct step *s, struct text *t)
+{
+	if (s->attr.was[0])
+		text_add(t, "write %s back if it still is that value", s->attr.was);
+	else
+		text_add(t, "write what was there before, if it still is that value");
+}
+
+static void describe_cgroup(const struct step *s, struct text *t)
+{
+	text_add(t, "make the cgroup %s for the load", s->cgroup.path);
+}
+
+static void undo_cgroup(const struct step *s, struct text *t)
+{
+	text_add(t, "kill what is in it and remove it");
+}
+
+static void describe_unit(const struct step *s, struct text *t)
+{
+	text_add(t, "stop the unit %s", s->unit.name);
+}
+
+static void undo_unit(const struct step *s, struct text *t)
+{
+	text_add(t, "start it if it had been running");
+}
+
+static void describe_freeze(const struct step *s, struct text *t)
+{
+	text_add(t, "freeze the file system at %s", s->freeze.path);
+}
+
+static void undo_freeze(const struct step *s, struct text *t)
+{
+	text_add(t, "thaw it");
+}
+
+static void describe_clock(const struct step *s, struct text *t)
+{
+	text_add(t, "set the wall clock %+.6g s off", (double)(int64_t)s->clock.offset_ns / 1e9);
+}
+
+static void undo_clock(const struct step *s, struct text *t)
+{
+	text_add(t, "set it to where it would be, by the boot clock");
+}
+
+static void describe_rlimit(const struct step *s, struct text *t)
+{
+	text_add(t, "lower the limit of process %" PRIu64 " (%s) to %" PRIu64 " %s", s->rlimit.pid,
+		 s->rlimit.name, s->rlimit.want,
+		 s->rlimit.resource == RLIMIT_NOFILE ? "descriptors" : "processes");
+}
+
+static void undo_rlimit(const struct step *s, struct text *t)
+{
+	text_add(t, "raise it to what it was if it still is that value");
+}
+
+static void describe_power(const struct step *s, struct text *t)
+{
+	static const char *const words[_POWER_MAX] = {"reboot the host", "power the host off",
+						      "crash the kernel"};
+
+	text_add(t, "%s%s", words[s->power.how % _POWER_MAX],
+		 s->power.force ? " at once, without stopping services" : "");
+}
+
 static const struct {
 	const char *name;
 	enum hold hold;
@@ -158,6 +261,13 @@ static const struct {
 	[STEP_RULE] = {"rule", HOLD_KERNEL, hook_fields, describe_rule, undo_rule},
 	[STEP_SIGNAL] = {"signal", HOLD_JOURNAL, process_fields, describe_signal, undo_signal},
 	[STEP_KILL] = {"kill", HOLD_NONE, process_fields, describe_signal, undo_kill},
+	[STEP_ATTR] = {"attr", HOLD_JOURNAL, attr_fields, describe_attr, undo_attr},
+	[STEP_CGROUP] = {"cgroup", HOLD_JOURNAL, cgroup_fields, describe_cgroup, undo_cgroup},
+	[STEP_UNIT] = {"unit", HOLD_JOURNAL, unit_fields, describe_unit, undo_unit},
+	[STEP_FREEZE] = {"freeze", HOLD_JOURNAL, freeze_fields, describe_freeze, undo_freeze},
+	[STEP_CLOCK] = {"clock", HOLD_JOURNAL, clock_fields, describe_clock, undo_clock},
+	[STEP_RLIMIT] = {"rlimit", HOLD_JOURNAL, rlimit_fields, describe_rlimit, undo_rlimit},
+	[STEP_POWER] = {"power", HOLD_NONE, power_fields, describe_power, undo_kill},
 };
 
 const char *step_kind_name(enum step_kind kind)
@@ -312,11 +422,52 @@ bool step_same(const struct step *a, const struct step *b)
 {
 	if (a->kind != b->kind)
 		return false;
-	if (a->kind == STEP_KILL) /* a signal may be sent again */
+	switch (a->kind) {
+	case STEP_KILL: /* a signal may be sent again */
+	case STEP_POWER:
+	case _STEP_KIND_MAX:
 		return false;
-	if (a->kind == STEP_SIGNAL)
+	case STEP_SIGNAL:
 		return a->process.pid == b->process.pid && a->process.start == b->process.start;
-	if (a->kind == STEP_CHILD)
+	case STEP_CHILD:
 		return str_eq(a->child.load, b->child.load);
+	case STEP_ATTR:
+		return str_eq(a->attr.path, b->attr.path) && str_eq(a->attr.key, b->attr.key);
+	case STEP_CGROUP:
+		return str_eq(a->cgroup.path, b->cgroup.path);
+	case STEP_UNIT:
+		return str_eq(a->unit.name, b->unit.name);
+	case STEP_FREEZE:
+		return a->freeze.device == b->freeze.device;
+	case STEP_CLOCK:
+		return true;
+	case STEP_RLIMIT:
+		return a->rlimit.pid == b->rlimit.pid && a->rlimit.start == b->rlimit.start &&
+		       a->rlimit.resource == b->rlimit.resource;
+	case STEP_BPF_LINK:
+	case STEP_QDISC:
+	case STEP_FILTER:
+	case STEP_RULE:
+		break;
+	}
 	return a->hook.ifindex == b->hook.ifindex && a->hook.direction == b->hook.direction;
+}
+
+bool step_load_add(struct step *s, const char *argument)
+{
+	struct text t = {.data = s->child.load,
+			 .size = sizeof(s->child.load),
+			 .length = strlen(s->child.load)};
+
+	if (t.length)
+		text_add(&t, " ");
+	encode_text(argument, &t);
+	return !t.cut;
+}
+
+void step_load_decode(char *argument)
+{
+	if (decode_text(argument, strlen(argument), argument, strlen(argument) + 1) < 0) {
+		/* not ours: as it stands */
+	}
 }

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "faultd/bpf-abi.h"
+#include "faultd/load-report.h"
 #include "faultd/limits.h"
 #include "plan/values.h"
 #include "util/str.h"
@@ -31,6 +32,13 @@ enum step_kind {
 	STEP_RULE,     /* one rule in the classifier; undo: clear it */
 	STEP_SIGNAL,   /* stop a process; undo: continue it */
 	STEP_KILL,     /* signal a process; no undo */
+	STEP_ATTR,     /* write a kernel attribute; undo: what it was, if it is still ours */
+	STEP_CGROUP,   /* make a cgroup for a load; undo: kill what is in it, remove it */
+	STEP_UNIT,     /* stop a systemd unit; undo: start it, if it had been running */
+	STEP_FREEZE,   /* freeze a file system; undo: thaw it */
+	STEP_CLOCK,    /* move the wall clock; undo: where the boot clock says it would be */
+	STEP_RLIMIT,   /* lower a limit of a process; undo: what it was, if it is still ours */
+	STEP_POWER,    /* reboot, power off or panic; no undo */
 	_STEP_KIND_MAX,
 };
 
@@ -44,9 +52,14 @@ enum step_state {
 };
 
 struct step_child {
-	char load[160]; /* faultd-load's arguments, blank-separated, without the ties */
+	char load[512]; /* faultd-load's arguments, without the ties: separated by blanks; see
+			   step_load_add() */
 	uint64_t pid;   /* learned when it runs */
 	uint64_t start;
+	/* at work */
+	int ready_fd;                        /* one more than the descriptor; 0: none */
+	struct load_report *report;          /* mapped by faultd while the worker lives, or NULL */
+	uint64_t counted[_LOAD_COUNTER_MAX]; /* kept when it has ended */
 };
 
 /* BPF_LINK, QDISC, FILTER and the place of a RULE */
@@ -79,6 +92,57 @@ struct step_process {
 	bool held;                /* SIGNAL, at work: counted among those we hold stopped */
 };
 
+/* One value, or one line of a file that has a line per `key` (a device). */
+struct step_attr {
+	char path[320];
+	char key[32]; /* "8:0", or "": the whole file */
+	char want[96];
+	char want_before[96]; /* of ours, while it changes in steps: ours as well */
+	char was[96];         /* read before the change */
+};
+
+struct step_cgroup {
+	char path[320]; /* of the directory, absolute */
+	uint64_t made;  /* it was not there before */
+};
+
+struct step_unit {
+	char name[256];
+	uint64_t was_active;
+};
+
+/* Freezing waits for what is being written, so a worker does it (faultd-load freeze). */
+struct step_freeze {
+	char path[256];  /* the mount point */
+	uint64_t device; /* st_dev, to tell that it is still that file system */
+	uint64_t pid;    /* of the worker, learned when it runs */
+	uint64_t start;
+	int ready_fd; /* at work, as in struct step_child */
+};
+
+struct step_clock {
+	uint64_t offset_ns;  /* int64_t: how far from the right time the clock is to be */
+	uint64_t base_ns;    /* int64_t: CLOCK_REALTIME - CLOCK_BOOTTIME before the change */
+	uint64_t tick, freq; /* of adjtimex(2), before the change */
+	uint64_t status;
+};
+
+struct step_rlimit {
+	uint64_t pid;
+	uint64_t start;
+	char name[16];
+	uint64_t resource; /* RLIMIT_* */
+	uint64_t want;     /* the soft limit */
+	uint64_t was;      /* read before the change */
+};
+
+enum power { POWER_REBOOT, POWER_OFF, POWER_PANIC, _POWER_MAX };
+
+struct step_power {
+	uint64_t how;   /* enum power */
+	uint64_t force; /* at once, without stopping services */
+};
+
 struct step {
 	enum step_kind kind;
 	enum step_state state;
@@ -87,6 +151,13 @@ struct step {
 		struct step_hook hook;
 		struct step_rule rule;
 		struct step_process process;
+		struct step_attr attr;
+		struct step_cgroup cgroup;
+		struct step_unit unit;
+		struct step_freeze freeze;
+		struct step_clock clock;
+		struct step_rlimit rlimit;
+		struct step_power power;
 	};
 };
 
@@ -98,6 +169,13 @@ enum hold step_hold(enum step_kind kind);
 /* What it does and how it is taken back, as sentences without a full stop. */
 void step_describe(const struct step *s, struct text *t);
 void step_describe_undo(const struct step *s, struct text *t);
+
+/* Adds one argument of faultd-load to `load` of a child step, blanks and percent signs in it as
+ * %XX. Returns false when there is no room. */
+bool step_load_add(struct step *s, const char *argument);
+
+/* Takes the %XX of one argument back, in place. */
+void step_load_decode(char *argument);
 
 /* "kind=signal pid=12 …", and back. Decoding returns 0 or -EBADMSG: unknown kind, or a
  * field that is missing or malformed. Only what undoing needs is encoded. */

@@ -140,3 +140,45 @@ void cidr_print(const struct cidr *c, struct text *t)
 		(void)inet_ntop(AF_INET6, c->addr, address, sizeof(address));
 	text_add(t, "%s/%u", address, v4 ? c->bits - 96u : c->bits);
 }
+
+int bytes_parse(const char *s, uint64_t *ret)
+{
+	static const struct {
+		const char *suffix;
+		double factor;
+	} units[] = {{"", 1},       {"B", 1},        {"K", 0x1p10},   {"KiB", 0x1p10},
+		     {"KB", 1e3},   {"kB", 1e3},     {"M", 0x1p20},   {"MiB", 0x1p20},
+		     {"MB", 1e6},   {"G", 0x1p30},   {"GiB", 0x1p30}, {"GB", 1e9},
+		     {"T", 0x1p40}, {"TiB", 0x1p40}, {"TB", 1e12}};
+	char number[32];
+	size_t n = strspn(s, "0123456789.");
+	double v;
+
+	if (n >= sizeof(number))
+		return -ERANGE;
+	memcpy(number, s, n);
+	number[n] = '\0';
+	if (str_to_double(number, &v) < 0)
+		return -EINVAL;
+	for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
+		if (!str_eq(units[i].suffix, s + n))
+			continue;
+		v *= units[i].factor;
+		if (v >= 0x1p53)
+			return -ERANGE;
+		*ret = (uint64_t)v;
+		return 0;
+	}
+	return -EINVAL;
+}
+
+void bytes_print(uint64_t bytes, struct text *t)
+{
+	static const char *const units[] = {"", "KiB", "MiB", "GiB", "TiB"};
+	double v = (double)bytes;
+	size_t i = 0;
+
+	for (; v >= 1024 && i + 1 < ARRAY_SIZE(units); i++)
+		v /= 1024;
+	text_add(t, i ? "%.4g%s" : "%.0f%s", v, units[i]);
+}

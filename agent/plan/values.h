@@ -49,6 +49,12 @@ int cidr_list_add(struct cidr_list *list, const char *item); /* 10.0.0.0/8, 2001
 int name_list_add(struct name_list *list, const char *item);
 int number_list_add(struct number_list *list, const char *item); /* whole, 0 to 2^31 - 1 */
 
+/* Bytes: a plain number, or one with K, M, G, T (or KiB, MiB …: powers of 1024; KB, MB …: of 1000).
+ * Returns 0, -EINVAL, or -ERANGE (2^53 and more). */
+#define BYTES_ALLOWED "bytes such as 1000000, 512MiB or 2GB"
+int bytes_parse(const char *s, uint64_t *ret);
+void bytes_print(uint64_t bytes, struct text *t); /* "2GiB", "1.5MiB", "1000" */
+
 void port_range_print(const struct port_range *p, struct text *t);
 void cidr_print(const struct cidr *c, struct text *t);
 

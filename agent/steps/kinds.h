@@ -34,4 +34,47 @@ int signal_undo_alone(struct step *s, struct text *note);
 
 int kill_apply(struct step *s, const struct step_env *env, struct error *e);
 
+int child_settle(struct step *s, const struct step_env *env, struct error *e);
+
+int attr_prepare(struct step *s, const struct step_env *env, struct error *e);
+int attr_apply(struct step *s, const struct step_env *env, struct error *e);
+bool attr_prepare_update(struct step *s, const struct step *fresh);
+int attr_undo_alone(struct step *s, struct text *note);
+
+int cgroup_prepare(struct step *s, const struct step_env *env, struct error *e);
+int cgroup_apply(struct step *s, const struct step_env *env, struct error *e);
+int cgroup_undo_alone(struct step *s, struct text *note);
+
+int unit_prepare(struct step *s, const struct step_env *env, struct error *e);
+int unit_apply(struct step *s, const struct step_env *env, struct error *e);
+int unit_settle(struct step *s, const struct step_env *env, struct error *e);
+int unit_undo_alone(struct step *s, struct text *note);
+
+int freeze_apply(struct step *s, const struct step_env *env, struct error *e);
+int freeze_settle(struct step *s, const struct step_env *env, struct error *e);
+int freeze_undo_alone(struct step *s, struct text *note);
+
+int clock_prepare(struct step *s, const struct step_env *env, struct error *e);
+int clock_apply(struct step *s, const struct step_env *env, struct error *e);
+bool clock_prepare_update(struct step *s, const struct step *fresh);
+int clock_undo_alone(struct step *s, struct text *note);
+
+int rlimit_prepare(struct step *s, const struct step_env *env, struct error *e);
+int rlimit_apply(struct step *s, const struct step_env *env, struct error *e);
+bool rlimit_prepare_update(struct step *s, const struct step *fresh);
+int rlimit_undo_alone(struct step *s, struct text *note);
+
+int power_apply(struct step *s, const struct step_env *env, struct error *e);
+
+/* faultd-load as a child of ours: spawned with its ties, its ready pipe and (`report` not NULL) its
+ * report page. Returns 0, or a negative errno and the error. */
+int worker_start(const char *load, const struct step_env *env, uint64_t *ret_pid,
+		 uint64_t *ret_start, int *ret_ready_fd, struct load_report **report,
+		 struct error *e);
+/* Has it said that it is ready? Returns 0, -EAGAIN, or another errno and the error, with the reason
+ * it gave. `ready_fd` is one more than the descriptor, and 0 afterwards. */
+int worker_settle(int *ready_fd, const char *load, struct error *e);
+/* Kills it and waits, at most so long. Returns 0 (gone), -EINPROGRESS, or a negative errno. */
+int worker_kill(uint64_t *pid, uint64_t start, int wait_ms);
+
 #endif

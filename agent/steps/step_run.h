@@ -4,6 +4,8 @@
 #ifndef FAULTD_STEPS_STEP_RUN_H
 #define FAULTD_STEPS_STEP_RUN_H
 
+#include <stdbool.h>
+
 #include "plan/step.h"
 #include "util/err.h"
 
@@ -16,6 +18,7 @@ struct step_env {
 	struct classifiers *classifiers;
 	struct stopped *stopped;   /* the processes that faults of ours hold */
 	uint64_t deadline_boot_ns; /* of the fault */
+	uint64_t start_boot_ns;    /* of the fault: what ramps and waves count from */
 };
 
 /* Reads what is there now, before the change, into the step: what undoing will need to know.
@@ -26,12 +29,25 @@ int step_prepare(struct step *s, const struct step_env *env, struct error *e);
  * what failed and why. Returns as step_prepare(): 1 when the step learned something. */
 int step_apply(struct step *s, const struct step_env *env, struct error *e);
 
+/* Has what was applied taken effect? Asked until it has, before the fault is active. Returns 0,
+ * -EAGAIN (not yet: ask again), or another errno and the error. Never waits. */
+int step_settle(struct step *s, const struct step_env *env, struct error *e);
+
+/* Changes an applied step into `fresh`, which does the same with another value (a ramp's next
+ * step). Before the call `s` has been rewritten by step_prepare_update() and journalled. */
+int step_update(struct step *s, const struct step_env *env, struct error *e);
+
+/* Takes over the value of `fresh`. Returns false when this kind cannot be updated: then it is
+ * undone and applied anew. */
+bool step_prepare_update(struct step *s, const struct step *fresh);
+
 /* Takes the change back, also one that never happened or is half done, and makes sure by reading
  * the kernel back. Adds to `note` what was found changed by others and left alone.
- * Returns 0 or a negative errno: then it may be called again. */
+ * Never waits long. Returns 0; -EINPROGRESS when it was asked for and takes its time: call again
+ * soon; or another negative errno: then it may be called again. */
 int step_undo(struct step *s, const struct step_env *env, struct text *note);
 
-/* The same for a dead faultd's step, allocating nothing. */
+/* The same for a dead faultd's step, allocating nothing. May wait, for a second at most. */
 int step_undo_alone(struct step *s, struct text *note);
 
 #endif

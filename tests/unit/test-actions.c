@@ -84,6 +84,8 @@ static size_t size_of(const struct row *row)
 		[ROW_CIDRS] = sizeof(struct cidr_list),
 		[ROW_NAMES] = sizeof(struct name_list),
 		[ROW_NUMBERS] = sizeof(struct number_list),
+		[ROW_BYTES] = sizeof(uint64_t),
+		[ROW_QUANTITY] = sizeof(double),
 	};
 
 	return row->type == ROW_STRING ? row->size : sizes[row->type];

@@ -271,6 +271,8 @@ static const char *value_for(const struct row *row)
 		[ROW_CIDRS] = "\"10.0.0.0/8,2001:db8::/32\"",
 		[ROW_NAMES] = "\"eth0, eth1\"",
 		[ROW_NUMBERS] = "[1,2,3]",
+		[ROW_BYTES] = "\"2GiB\"",
+		[ROW_QUANTITY] = "\"1.5M\"",
 	};
 	static char quoted[64];
 

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What no fault may hit, in one place: processes, units, cgroups and mounts that keep the host
+ * reachable and in order, and faultd itself with its guardian. */
+#ifndef FAULTD_ACTIONS_PROTECT_H
+#define FAULTD_ACTIONS_PROTECT_H
+
+#include "actions/action.h"
+
+/* Each returns why it is out of bounds, or NULL. */
+const char *protect_process(const struct process *p, const struct facts *facts);
+const char *protect_unit(const char *name, const struct facts *facts);
+/* For what stops a cgroup as a whole: it, or one below it, holds a protected process. Reads /proc.
+ */
+const char *protect_cgroup(const char *path, const struct facts *facts, char *buffer, size_t size);
+/* For what stops a file system: the root, and where faultd and the guardian have their programs,
+ * sockets, journals and logs. Reads the host. */
+const char *protect_mount(const char *point, uint64_t device, const struct facts *facts);
+
+#endif

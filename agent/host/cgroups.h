@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Control groups as this host has them: v2, v1, or v1 with an empty v2 beside it ("hybrid"). Read
+ * only. A cgroup is named by its path below the root of its hierarchy ("/docker/3f1c…"), which is
+ * the same in every hierarchy that has it. Sources: the kernel's admin-guide/cgroup-v2.rst and
+ * admin-guide/cgroup-v1/. */
+#ifndef FAULTD_HOST_CGROUPS_H
+#define FAULTD_HOST_CGROUPS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "host/cpus.h"
+
+#define CGROUP_PATH_MAX        320
+#define CGROUP_MOUNT_MAX       128
+#define CGROUP_HIERARCHIES_MAX 24
+
+enum cgroup_controller {
+	CGROUP_CPU,
+	CGROUP_CPUSET,
+	CGROUP_MEMORY,
+	CGROUP_IO, /* "blkio" on v1 */
+	CGROUP_PIDS,
+	CGROUP_FREEZER, /* on v2 no controller: every cgroup has cgroup.freeze (5.2) */
+	_CGROUP_CONTROLLER_MAX,
+};
+
+struct cgroup_hierarchy {
+	char mount[CGROUP_MOUNT_MAX];
+	bool v2;
+	uint32_t controllers; /* bits: 1 << enum cgroup_controller; on v2 those the root offers */
+};
+
+/* The hierarchies that are mounted. */
+struct cgroup_layout {
+	struct cgroup_hierarchy hierarchy[CGROUP_HIERARCHIES_MAX];
+	size_t n;
+};
+
+/* Reads /proc/self/mounts. Returns 0 (also when there is none), or a negative errno. */
+int cgroup_layout_read(struct cgroup_layout *ret);
+
+/* The hierarchy that has the controller; NULL: none. v2 wins where it really has it. */
+const struct cgroup_hierarchy *cgroup_hierarchy_of(const struct cgroup_layout *l,
+						   enum cgroup_controller controller);
+
+/* "MOUNT/path/FILE". Returns 0 or -ENAMETOOLONG. */
+int cgroup_file_path(const struct cgroup_hierarchy *h, const char *path, const char *file,
+		     char *ret, size_t size);
+
+/* Calls `each` once for every cgroup of any hierarchy, whatever the number of hierarchies that have
+ * it; what it returns other than 0 ends it. Returns that, or a negative errno. */
+int cgroup_each(const struct cgroup_layout *l, int (*each)(const char *path, void *arg), void *arg);
+
+/* Is there such a cgroup? `path` may also begin with a mount ("/sys/fs/cgroup/…") or lack its
+ * slash: it is made plain. Returns 0 and the plain path, -ENOENT, or -EINVAL ("..", too long). */
+int cgroup_find(const struct cgroup_layout *l, const char *path, char ret[static CGROUP_PATH_MAX]);
+
+/* Does the last part of `path` name a container, pod or ECS task that `wanted` means? `wanted` is
+ * an id or a name or the beginning of one (4 characters of an id at least), an ECS task's ARN or
+ * id, or a Kubernetes pod's UID. Understood are the paths that Docker, containerd (ctr, CRI),
+ * CRI-O, Podman, Kubernetes, ECS, LXC and systemd-nspawn make, with the cgroupfs and the systemd
+ * driver. Pure. */
+bool cgroup_is_container(const char *path, const char *wanted);
+
+/* Is this cgroup that of the systemd unit: is the last part of its path the unit's name? Pure. */
+bool cgroup_is_unit(const char *path, const char *unit);
+
+/* The processes in it and (`deep`) below it, each once; malloc'd. Returns 0 or a negative errno. */
+int cgroup_pids(const struct cgroup_layout *l, const char *path, bool deep, pid_t **ret,
+		size_t *ret_n);
+
+#define CGROUP_NO_LIMIT UINT64_MAX
+
+/* What binds a cgroup: the tightest of its own limits and those above it. */
+struct cgroup_limits {
+	double cpus;          /* the quota, in CPUs; 0: none */
+	uint64_t memory;      /* bytes; CGROUP_NO_LIMIT */
+	uint64_t memory_used; /* by the cgroup that has the tightest limit */
+	uint64_t pids;        /* CGROUP_NO_LIMIT */
+	uint64_t pids_used;
+};
+
+/* Fills what it can read; what is not there is no limit. Returns 0 or a negative errno. */
+int cgroup_limits_read(const struct cgroup_layout *l, const char *path, struct cgroup_limits *ret);
+
+/* The CPUs it may run on, out of `all`. Returns 0 or a negative errno. */
+int cgroup_cpus_read(const struct cgroup_layout *l, const char *path, const struct cpu_list *all,
+		     struct cpu_list *ret);
+
+/* cgroup v2: has it controllers enabled for what is below it? Then no process may be in it itself
+ * (the "no internal processes" rule), except in the root. */
+bool cgroup_is_inner(const struct cgroup_layout *l, const char *path);
+
+#endif
