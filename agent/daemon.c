@@ -174,7 +174,8 @@ static void stop(struct daemon *d, const char *why)
 	(void)sd_notify(0, "STOPPING=1");
 	log_notice("stopping: %s", why);
 	faults_close(d->faults);
-	left = faults_stop_all(d->faults, "faultd is stopping");
+	faults_stop_all(d->faults, "faultd is stopping");
+	left = faults_finish(d->faults);
 	if (left > 0) {
 		log_error("%zu faults could not be put back; the guardian tries again", left);
 		d->status = 3;

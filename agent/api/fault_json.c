@@ -177,6 +177,8 @@ cJSON *fault_json(struct fault *f, bool full)
 	cJSON_AddStringToObject(o, "hold", hold_name(f->action->hold));
 	cJSON_AddBoolToObject(o, "irreversible", action_is_irreversible(f->action));
 	cJSON_AddBoolToObject(o, "attached", f->attached);
+	if (full)
+		cJSON_AddNumberToObject(o, "seed", (double)f->seed);
 	cJSON_AddStringToObject(o, "clientToken", f->client_token);
 	add_caller(o, f);
 	add_times(o, f);

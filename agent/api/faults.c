@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "api/fault_json.h"
 #include "api/handlers.h"
@@ -147,37 +148,130 @@ static const char *stopped_by(const struct http_request *q, char *buffer, size_t
 	return buffer;
 }
 
-/* Undoing takes place before fault_end() returns, so the answer can be given at once; a fault whose
- * undo fails is answered as stuck rather than kept waiting for. */
+/* A stop that waits until what it ended is undone; mostly it is by the time it is asked. One that
+ * is stuck is answered as that, rather than kept waiting for. */
+struct stopping {
+	struct fault_listener listener;
+	struct http_request *q;
+	struct api *api;
+	bool single; /* one fault is the answer, not a list */
+	size_t n;
+	char id[][FAULT_ID_MAX];
+};
+
+static bool is_undone(const struct stopping *s)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		const struct fault *f = faults_find(s->api->faults, s->id[i]);
+
+		if (f && f->state == FAULT_UNDOING)
+			return false;
+	}
+	return true;
+}
+
+static void answer_stop(const struct stopping *s)
+{
+	cJSON *o, *array;
+
+	if (s->single) {
+		struct fault *f = faults_find(s->api->faults, s->id[0]);
+
+		answer_json(s->q, 200, f ? fault_json(f, true) : NULL);
+		return;
+	}
+	o = cJSON_CreateObject();
+	array = cJSON_AddArrayToObject(o, "faults");
+	for (size_t i = 0; i < s->n; i++) {
+		struct fault *f = faults_find(s->api->faults, s->id[i]);
+
+		if (f)
+			cJSON_AddItemToArray(array, fault_json(f, false));
+	}
+	answer_json(s->q, 200, o);
+}
+
+static void on_stop_gone(struct http_request *q)
+{
+	struct stopping *s = q->data;
+
+	faults_unlisten(s->api->faults, &s->listener);
+	q->data = NULL;
+	q->gone = NULL;
+	free(s);
+}
+
+static void on_stop_event(struct fault *f, void *arg)
+{
+	struct stopping *s = arg;
+
+	if (!is_undone(s))
+		return;
+	answer_stop(s);
+	on_stop_gone(s->q);
+}
+
+static struct stopping *new_stopping(struct api *api, struct http_request *q, size_t room)
+{
+	struct stopping *s = calloc(1, sizeof(*s) + room * FAULT_ID_MAX);
+
+	if (!s) {
+		http_answer(q, 500, NULL, NULL);
+		return NULL;
+	}
+	s->q = q;
+	s->api = api;
+	s->listener = (struct fault_listener){.event = on_stop_event, .arg = s};
+	return s;
+}
+
+static void add_id(struct stopping *s, const struct fault *f)
+{
+	(void)str_copy(s->id[s->n++], FAULT_ID_MAX, f->id);
+}
+
+/* After everything was ended. */
+static void answer_or_wait(struct stopping *s)
+{
+	if (is_undone(s)) {
+		answer_stop(s);
+		free(s);
+		return;
+	}
+	s->q->data = s;
+	s->q->gone = on_stop_gone;
+	faults_listen(s->api->faults, &s->listener);
+}
+
 void delete_fault(struct api *api, struct http_request *q, const char *id)
 {
 	struct fault *f = find(api, q, id);
+	struct stopping *s = f ? new_stopping(api, q, 1) : NULL;
 	char reason[48];
 
-	if (!f)
+	if (!s)
 		return;
+	s->single = true;
+	add_id(s, f);
 	fault_end(f, stopped_by(q, reason, sizeof(reason)));
-	answer_json(q, 200, fault_json(f, true));
+	answer_or_wait(s);
 }
 
 static void end_all(struct api *api, struct http_request *q, bool retry)
 {
-	cJSON *o = cJSON_CreateObject();
-	cJSON *array = cJSON_AddArrayToObject(o, "faults");
-	struct fault *touched[512];
+	struct stopping *s = new_stopping(api, q, faults_count_open(api->faults));
 	char reason[48];
-	size_t n = 0;
 
+	if (!s)
+		return;
 	for (struct fault *f = faults_first(api->faults); f; f = f->next) {
-		if (fault_is_open(f) && n < ARRAY_SIZE(touched))
-			touched[n++] = f;
+		if (fault_is_open(f))
+			add_id(s, f);
 	}
-	(void)faults_stop_all(api->faults, stopped_by(q, reason, sizeof(reason)));
+	faults_stop_all(api->faults, stopped_by(q, reason, sizeof(reason)));
 	if (retry)
 		faults_retry(api->faults);
-	for (size_t i = 0; i < n; i++)
-		cJSON_AddItemToArray(array, fault_json(touched[i], false));
-	answer_json(q, 200, o);
+	answer_or_wait(s);
 }
 
 void delete_faults(struct api *api, struct http_request *q, const char *id)

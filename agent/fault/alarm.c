@@ -21,13 +21,15 @@ static uint64_t next_due(const struct fault *f)
 {
 	uint64_t at = 0;
 
-	if (f->state == FAULT_JOURNALED || f->state == FAULT_STUCK)
+	if (f->state == FAULT_JOURNALED || f->state == FAULT_STUCK || f->state == FAULT_UNDOING)
 		return f->wait_boot_ns;
-	if (f->state != FAULT_ACTIVE)
+	if (f->state != FAULT_ACTIVE && f->state != FAULT_APPLYING)
 		return 0;
 	earlier(&at, f->deadline_boot_ns);
 	earlier(&at, f->lease_boot_ns);
-	earlier(&at, f->interval_boot_ns);
+	earlier(&at, f->state == FAULT_APPLYING ? f->wait_boot_ns : f->interval_boot_ns);
+	earlier(&at, f->begin_boot_ns);
+	earlier(&at, f->grade_boot_ns);
 	return at;
 }
 
@@ -49,7 +51,7 @@ static bool is_due(uint64_t at, uint64_t now)
 	return at && at <= now;
 }
 
-static void attend_active(struct fault *f, uint64_t now)
+static void attend_open(struct fault *f, uint64_t now)
 {
 	if (is_due(f->deadline_boot_ns, now))
 		fault_end(f, f->action->duration == DURATION_OPTIONAL && f->duration_ms == 0
@@ -57,24 +59,36 @@ static void attend_active(struct fault *f, uint64_t now)
 				     : "deadline");
 	else if (is_due(f->lease_boot_ns, now))
 		fault_end(f, "lease expired");
-	else if (is_due(f->interval_boot_ns, now))
+	else if (f->state == FAULT_APPLYING && is_due(f->wait_boot_ns, now))
+		fault_settle(f);
+	else if (is_due(f->begin_boot_ns, now))
+		fault_begin(f);
+	else if (is_due(f->grade_boot_ns, now))
+		fault_regrade(f);
+	else if (f->state == FAULT_ACTIVE && is_due(f->interval_boot_ns, now))
 		fault_look_again(f);
+}
+
+static void guardian_is_silent(struct fault *f)
+{
+	struct error e;
+
+	(void)error_set(&e, ERROR_UNAVAILABLE, -ETIMEDOUT,
+			"the guardian did not answer within %d ms", GUARDIAN_ACK_MS);
+	f->owner->guardian_is_silent = true;
+	fault_fail(f, &e);
 }
 
 static void attend(struct fault *f, uint64_t now)
 {
-	struct error e;
-
-	if (f->state == FAULT_ACTIVE) {
-		attend_active(f, now);
-	} else if (f->state == FAULT_JOURNALED && is_due(f->wait_boot_ns, now)) {
-		(void)error_set(&e, ERROR_UNAVAILABLE, -ETIMEDOUT,
-				"the guardian did not answer within %d ms", GUARDIAN_ACK_MS);
-		f->owner->guardian_is_silent = true;
-		fault_fail(f, &e);
-	} else if (f->state == FAULT_STUCK && is_due(f->wait_boot_ns, now)) {
+	if (f->state == FAULT_ACTIVE || f->state == FAULT_APPLYING)
+		attend_open(f, now);
+	else if (f->state == FAULT_JOURNALED && is_due(f->wait_boot_ns, now))
+		guardian_is_silent(f);
+	else if (f->state == FAULT_UNDOING && is_due(f->wait_boot_ns, now))
+		fault_undo_on(f);
+	else if (f->state == FAULT_STUCK && is_due(f->wait_boot_ns, now))
 		fault_undo(f);
-	}
 }
 
 static void on_alarm(uv_poll_t *poll, int status, int events)

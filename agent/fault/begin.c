@@ -90,6 +90,7 @@ static int ask_policy(const struct faults *all, const struct fault *f, const str
 		.duration_ms = f->duration_ms,
 		.open_faults = faults_count_open(all),
 		.irreversible = action_is_irreversible(f->action),
+		.host_action = f->action->host_action,
 		.confirmed = q->confirm,
 		.dry_run = q->dry_run,
 		.action = f->action->name,
@@ -98,21 +99,64 @@ static int ask_policy(const struct faults *all, const struct fault *f, const str
 	return policy_check_fault(all->policy, &question, e);
 }
 
-static int make_plan(struct faults *all, struct fault *f, struct error *e)
+struct facts fault_facts(const struct fault *f)
 {
-	struct facts facts = {.policy = all->policy,
+	const struct faults *all = f->owner;
+
+	return (struct facts){.policy = all->policy,
 			      .caller_pid = f->caller.pid,
 			      .own_pids = {getpid(), guardian_link_pid(all->guardian)},
-			      .seed = boot_ns()};
+			      .seed = f->seed,
+			      .grade = f->grade_to};
+}
+
+/* Whole as a JSON number, so that what is shown can be given again. */
+static uint64_t random_seed(void)
+{
+	uint64_t seed;
+
+	if (getrandom(&seed, sizeof(seed), 0) < 0)
+		seed = boot_ns();
+	seed &= (1ULL << 53) - 1;
+	return seed ? seed : 1;
+}
+
+static int make_plan(struct fault *f, struct error *e)
+{
+	struct facts facts;
+	struct grade_point point;
 	int r;
 
-	if (getrandom(&facts.seed, sizeof(facts.seed), 0) < 0)
-		facts.seed = boot_ns();
+	f->seed = random_seed();
+	if (f->action->graded)
+		f->has_grade = f->action->graded(f->params, &f->grade, &f->grade_to);
+	facts = fault_facts(f);
+	if (f->has_grade) {
+		grade_at(&f->grade, f->grade_to, 0, &point);
+		facts.grade = point.value;
+	}
 	r = f->action->look(f->params, &facts, e);
-	if (r == 0)
+	f->skipped = r == 0 && facts.skipped;
+	f->seed = facts.seed;
+	if (r == 0 && !facts.skipped)
 		r = f->action->plan(f->params, &facts, &f->plan, e);
 	facts_done(&facts);
 	return r;
+}
+
+/* Two faults that cannot both have what they claim. */
+static int check_claims(const struct faults *all, const struct fault *f, struct error *e)
+{
+	for (const struct fault *other = all->first; other; other = other->next) {
+		const char *claim =
+			fault_is_open(other) ? plan_conflict(&other->plan, &f->plan) : NULL;
+
+		if (claim)
+			return error_set(e, ERROR_CONFLICT, -EBUSY,
+					 "fault %s (%s) has the %s; stop it first", other->id,
+					 other->action->name, claim);
+	}
+	return 0;
 }
 
 static int write_journal(struct faults *all, struct fault *f)
@@ -148,7 +192,8 @@ static int no_guardian(struct error *e)
 /* Puts it on record and asks the guardian to read it; fault_apply() follows its answer. */
 static int begin(struct faults *all, struct fault *f, struct error *e)
 {
-	uint64_t held_ms = f->duration_ms ? f->duration_ms : RESULT_WAIT_MS;
+	uint64_t delay_ms = f->action->delay_ms ? f->action->delay_ms(f->params) : 0;
+	uint64_t held_ms = f->duration_ms ? f->duration_ms : delay_ms + RESULT_WAIT_MS;
 	int r;
 
 	make_id(f->id);
@@ -252,9 +297,12 @@ static int plan_and_begin(struct faults *all, const struct request *q, struct fa
 	int r = ask_policy(all, f, q, e);
 
 	if (r == 0)
-		r = make_plan(all, f, e);
+		r = make_plan(f, e);
 	if (r < 0 || q->dry_run)
 		return r < 0 ? r : 2;
+	r = check_claims(all, f, e);
+	if (r < 0)
+		return r;
 	if (all->closing)
 		return error_set(e, ERROR_UNAVAILABLE, -ESHUTDOWN, "faultd is stopping");
 	return guardian_link_connected(all->guardian) ? begin(all, f, e) : no_guardian(e);

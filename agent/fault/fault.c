@@ -98,17 +98,29 @@ bool fault_rule_counters(const struct fault *f, const struct step *s, struct cla
 }
 
 struct counted {
-	unsigned children, stopped, signalled, exited;
+	struct load_report_sum workers;
+	unsigned stopped, signalled, exited;
 	struct classify_counters packets;
-	bool has_packets;
+	bool has_packets, has_processes;
 };
+
+static void count_worker(const struct step_child *c, struct load_report_sum *sum)
+{
+	sum->workers += c->pid != 0;
+	for (size_t i = 0; i < _LOAD_COUNTER_MAX; i++) {
+		sum->counter[i] += c->report ? atomic_load_explicit(&c->report->counter[i],
+								    memory_order_relaxed)
+					     : c->counted[i];
+	}
+}
 
 static void count_step(const struct fault *f, const struct step *s, struct counted *c)
 {
 	struct classify_counters one;
 
-	if (s->kind == STEP_CHILD && s->child.pid)
-		c->children++;
+	if (s->kind == STEP_CHILD)
+		count_worker(&s->child, &c->workers);
+	c->has_processes |= s->kind == STEP_SIGNAL || s->kind == STEP_KILL;
 	if (s->kind == STEP_SIGNAL && s->state == STEP_APPLIED && !s->process.was_stopped &&
 	    !s->process.gone)
 		c->stopped++;
@@ -123,6 +135,13 @@ static void count_step(const struct fault *f, const struct step *s, struct count
 	}
 }
 
+static double active_seconds(const struct fault *f)
+{
+	uint64_t until = f->ending_boot_ns ? f->ending_boot_ns : boot_ns();
+
+	return until > f->start_boot_ns ? (double)(until - f->start_boot_ns) / NSEC_PER_SEC : 0;
+}
+
 size_t fault_figures(struct fault *f, struct figure *ret)
 {
 	struct counted c = {0};
@@ -130,8 +149,10 @@ size_t fault_figures(struct fault *f, struct figure *ret)
 
 	for (size_t i = 0; f->owner && i < f->plan.n; i++)
 		count_step(f, &f->plan.steps[i], &c);
-	if (c.children)
-		sample_load(f, c.children);
+	if (f->action->figures && f->applied_ns)
+		return f->action->figures(&c.workers, active_seconds(f), ret, FIGURES_MAX);
+	if (c.workers.workers)
+		sample_load(f, c.workers.workers);
 	if (f->action->hold == HOLD_CHILD && f->applied_ns) {
 		ret[n++] = (struct figure){"load", f->load, "%", "load of each worker"};
 		ret[n++] = (struct figure){"hostLoad", f->host_load, "%", "load of the host"};
@@ -142,9 +163,9 @@ size_t fault_figures(struct fault *f, struct figure *ret)
 		ret[n++] =
 			(struct figure){"dropped", (double)c.packets.dropped, "packets", "dropped"};
 	}
-	if (f->action->hold == HOLD_JOURNAL)
+	if (c.has_processes && f->action->hold == HOLD_JOURNAL)
 		ret[n++] = (struct figure){"paused", c.stopped, "", "processes paused"};
-	if (f->action->hold == HOLD_NONE) {
+	if (c.has_processes && f->action->hold == HOLD_NONE) {
 		ret[n++] = (struct figure){"signalled", c.signalled, "", "processes signalled"};
 		ret[n++] = (struct figure){"exited", c.exited, "", "exited"};
 	}

@@ -60,11 +60,29 @@ struct fault {
 	uint64_t deadline_boot_ns;
 	uint64_t lease_boot_ns;    /* when the lease runs out; 0: none */
 	uint64_t interval_boot_ns; /* when to look again; 0: never */
-	uint64_t wait_boot_ns;     /* JOURNALED: patience with the guardian; STUCK: next try */
+	/* JOURNALED: patience with the guardian; APPLYING, UNDOING: when to ask again; STUCK: next
+	 * try */
+	uint64_t wait_boot_ns;
+	uint64_t begin_boot_ns; /* a delayed change is due; 0: none */
+	uint64_t start_boot_ns; /* when it was applied: what ramps and waves count from */
+	uint64_t undo_boot_ns;  /* when the present attempt began */
+	uint64_t grade_boot_ns; /* when the graded value changes next; 0: never */
+	uint64_t delayed_ns;
+	uint64_t settle_us;
 	uint64_t retry_ms;
 	uint64_t applied_ns; /* from request to applied; 0: not yet */
 	uint64_t undone_ns;  /* from the decision to end to undone; 0: not yet */
 	uint64_t ending_boot_ns;
+
+	/* Ramps and waves that faultd drives */
+	bool has_grade;
+	bool is_off; /* between two waves */
+	struct grade grade;
+	double grade_to;
+
+	uint64_t seed;      /* of its random choices */
+	bool skipped;       /* its target resolved to nothing */
+	uint64_t oom_kills; /* on the whole host, before it was applied */
 
 	/* Watched processes: workers, and victims of signals */
 	struct watch *watches;

@@ -139,16 +139,34 @@ int faults_start(const struct faults_setup *setup, struct faults **ret, struct e
 	return 0;
 }
 
-size_t faults_stop_all(struct faults *all, const char *reason)
+void faults_stop_all(struct faults *all, const char *reason)
 {
 	/* First what takes no time, for all of them. */
 	for (struct fault *f = all->first; f; f = f->next) {
 		if (f->state == FAULT_ACTIVE)
-			(void)fault_clear_rules(f);
+			(void)fault_release(f);
 	}
 	for (struct fault *f = all->first, *next; f; f = next) {
 		next = f->next;
 		fault_end(f, reason);
+	}
+}
+
+size_t faults_finish(struct faults *all)
+{
+	static const struct timespec pause = {.tv_nsec = 5 * NSEC_PER_MSEC};
+	bool waiting = true;
+
+	while (waiting) {
+		waiting = false;
+		for (struct fault *f = all->first, *next; f; f = next) {
+			next = f->next;
+			if (f->state == FAULT_UNDOING)
+				fault_undo_on(f);
+			waiting |= f->state == FAULT_UNDOING;
+		}
+		if (waiting)
+			(void)nanosleep(&pause, NULL);
 	}
 	return faults_count_open(all);
 }

@@ -24,8 +24,13 @@ struct faults_setup {
  * be undone. */
 int faults_start(const struct faults_setup *setup, struct faults **ret, struct error *e);
 
-/* Ends every fault now, for `reason`. Returns how many are still open (stuck). */
-size_t faults_stop_all(struct faults *all, const char *reason);
+/* Ends every fault now, for `reason`. Those whose undo takes its time are still undoing by return.
+ */
+void faults_stop_all(struct faults *all, const char *reason);
+
+/* Waits until none is undoing any more: done or stuck. For the end of faultd only. Returns how many
+ * are still open. */
+size_t faults_finish(struct faults *all);
 
 /* The loop they live in, for whoever shows them. */
 uv_loop_t *faults_loop(const struct faults *all);
@@ -61,8 +66,8 @@ int faults_request(struct faults *all, const struct request *q, const struct cal
 		   struct fault **ret, struct error *e);
 void fault_free(struct fault *f);
 
-/* Ends it for `reason`. By return it is done, or failed, or stuck; or it was not yet applied and
- * will end as soon as the guardian has answered. Ending twice is nothing. */
+/* Ends it for `reason`. By return it is done, failed or stuck; or undoing, when that takes its
+ * time: listeners hear of its end. Ending twice is nothing. */
 void fault_end(struct fault *f, const char *reason);
 
 /* Renews the lease. Returns 0, -ENOENT (it has none) or -ESTALE (it is ending). */

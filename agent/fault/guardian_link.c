@@ -191,7 +191,7 @@ static int spawn_guardian(struct guardian_link *g)
 {
 	char *argv[] = {(char *)"faultd-guardian", (char *)"--watch", (char *)"--once",
 			(char *)"--runtime-dir",   g->runtime_dir,    NULL};
-	int r = spawn_program(g->program, argv, SPAWN_OWN_SESSION, &g->child);
+	int r = spawn_program(g->program, argv, SPAWN_OWN_SESSION, -1, -1, &g->child);
 
 	return r < 0 ? r : watch_child(g, g->beat.loop);
 }

@@ -36,13 +36,30 @@ struct watch {
 	int pidfd;
 };
 
+/* begin.c: what look() and plan() are given */
+struct facts fault_facts(const struct fault *f);
+
 /* life.c */
 void fault_set_state(struct fault *f, enum fault_state state, const char *what);
+struct step_env fault_env(const struct fault *f);
 void fault_apply(struct fault *f);
-void fault_undo(struct fault *f);
-bool fault_clear_rules(struct fault *f); /* false: one could not be, and will be tried again */
-void fault_look_again(struct fault *f);
+void fault_begin(struct fault *f);  /* its delay is over */
+void fault_settle(struct fault *f); /* asks again */
+int fault_apply_step(struct fault *f, size_t i, struct error *e);
+int fault_apply_from(struct fault *f, size_t first, struct error *e);
+void fault_set_interval(struct fault *f);
 void fault_fail(struct fault *f, const struct error *e);
+
+/* again.c */
+void fault_look_again(struct fault *f);
+void fault_regrade(struct fault *f);
+void fault_set_grade(struct fault *f, struct grade_point *ret); /* value now, and when it changes */
+
+/* undo.c */
+void fault_undo(struct fault *f);
+void fault_undo_on(struct fault *f);    /* goes on with what is in progress */
+int fault_release(struct fault *f);     /* what ends at once; 0, or a negative errno: tried again */
+bool fault_undo_steps(struct fault *f); /* all steps, while the fault stays active */
 
 /* alarm.c: one timer for all */
 int alarm_start(struct faults *all);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "fault/internal.h"
+#include "host/oom.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/proc.h"
@@ -51,6 +52,14 @@ static void victim_ended(struct fault *f, struct step *s)
 		fault_end(f, "completed");
 }
 
+/* The worker is the first that the OOM killer takes: for a fault that is about memory that is what
+ * it was to show. */
+static bool was_taken_by_oom(const struct fault *f, int how)
+{
+	return f->action->oom_is_outcome && WIFSIGNALED(how) && WTERMSIG(how) == SIGKILL &&
+	       oom_kills_read() > f->oom_kills;
+}
+
 static void worker_ended(struct fault *f, struct step *s)
 {
 	char reason[TEXT_MAX];
@@ -62,6 +71,10 @@ static void worker_ended(struct fault *f, struct step *s)
 	/* At the deadline both sides end by themselves; whoever is first, it is the deadline. */
 	if (f->state != FAULT_ACTIVE || fault_remaining_ms(f) == 0)
 		return;
+	if (was_taken_by_oom(f, how)) {
+		fault_end(f, "oomKilled");
+		return;
+	}
 	if (WIFSIGNALED(how))
 		(void)snprintf(reason, sizeof(reason), "a worker was killed by %s",
 			       signal_name(WTERMSIG(how)));

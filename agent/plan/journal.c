@@ -145,10 +145,11 @@ void journal_replay_line(struct journal_replay *replay, const char *line, off_t 
 		replay->n_steps = index + 1;
 	if (type == JOURNAL_STEP)
 		replay->step_at[index] = at;
-	else if (type == JOURNAL_BEGIN ||
-		 type == JOURNAL_DID) /* one of the two may be unreadable */
+	if (type == JOURNAL_BEGIN || type == JOURNAL_DID) { /* one of the two may be unreadable */
 		replay->begun[index] = 1;
-	else if (type == JOURNAL_UNDONE)
+		replay->undone[index] = 0; /* it may be begun anew: waves come and go */
+	}
+	if (type == JOURNAL_UNDONE)
 		replay->undone[index] = 1;
 }
 

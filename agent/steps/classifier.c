@@ -328,6 +328,25 @@ int classifier_rule_add(struct classifiers *all, struct step_rule *rule, uint64_
 	return 0;
 }
 
+/* Written over in place: all but the threshold is the same before and after, so a packet sees one
+ * of the two. */
+int classifier_rule_change(struct classifiers *all, const struct step_rule *rule)
+{
+	const struct classifier *c = find(all, &rule->hook);
+	uint32_t slot = (uint32_t)rule->slot - 1;
+	struct classify_rule r;
+	int e;
+
+	if (!c || rule->slot == 0)
+		return -ENOENT;
+	e = bpf_map__lookup_elem(c->skel->maps.rules, &slot, sizeof(slot), &r, sizeof(r), 0);
+	if (e < 0)
+		return e;
+	r.threshold = rule->rule.threshold;
+	return bpf_map__update_elem(c->skel->maps.rules, &slot, sizeof(slot), &r, sizeof(r),
+				    BPF_EXIST);
+}
+
 void classifier_rule_clear(struct classifiers *all, const struct step_rule *rule)
 {
 	struct classifier *c = find(all, &rule->hook);

@@ -4,13 +4,14 @@
 #define FAULTD_STEPS_KINDS_H
 
 #include "steps/step_run.h"
+#include "steps/worker.h"
 
 /* The error of a network step: "cannot WHAT eth0: why". Returns r. */
 int hook_cannot(struct error *e, int r, const char *what, const struct step_hook *hook);
 
 int child_apply(struct step *s, const struct step_env *env, struct error *e);
-int child_undo(struct step *s,
-	       struct text *note); /* ours or orphaned: killed by pidfd, waited for */
+int child_undo(struct step *s, const struct step_env *env, struct text *note);
+int child_undo_alone(struct step *s, struct text *note);
 
 int bpf_link_apply(struct step *s, const struct step_env *env, struct error *e);
 int bpf_link_undo(struct step *s, const struct step_env *env, struct text *note);
@@ -25,6 +26,8 @@ int filter_undo(struct step *s, const struct step_env *env, struct text *note);
 int filter_undo_alone(struct step *s, struct text *note);
 
 int rule_apply(struct step *s, const struct step_env *env, struct error *e);
+bool rule_prepare_update(struct step *s, const struct step *fresh);
+int rule_update(struct step *s, const struct step_env *env, struct error *e);
 int rule_undo(struct step *s, const struct step_env *env, struct text *note);
 
 int signal_prepare(struct step *s, const struct step_env *env, struct error *e);
@@ -65,16 +68,5 @@ bool rlimit_prepare_update(struct step *s, const struct step *fresh);
 int rlimit_undo_alone(struct step *s, struct text *note);
 
 int power_apply(struct step *s, const struct step_env *env, struct error *e);
-
-/* faultd-load as a child of ours: spawned with its ties, its ready pipe and (`report` not NULL) its
- * report page. Returns 0, or a negative errno and the error. */
-int worker_start(const char *load, const struct step_env *env, uint64_t *ret_pid,
-		 uint64_t *ret_start, int *ret_ready_fd, struct load_report **report,
-		 struct error *e);
-/* Has it said that it is ready? Returns 0, -EAGAIN, or another errno and the error, with the reason
- * it gave. `ready_fd` is one more than the descriptor, and 0 afterwards. */
-int worker_settle(int *ready_fd, const char *load, struct error *e);
-/* Kills it and waits, at most so long. Returns 0 (gone), -EINPROGRESS, or a negative errno. */
-int worker_kill(uint64_t *pid, uint64_t start, int wait_ms);
 
 #endif

@@ -26,6 +26,21 @@ int rule_apply(struct step *s, const struct step_env *env, struct error *e)
 	return hook_cannot(e, r, "write a rule for", hook);
 }
 
+bool rule_prepare_update(struct step *s, const struct step *fresh)
+{
+	bool changed = s->rule.rule.threshold != fresh->rule.rule.threshold;
+
+	s->rule.rule.threshold = fresh->rule.rule.threshold;
+	return changed;
+}
+
+int rule_update(struct step *s, const struct step_env *env, struct error *e)
+{
+	int r = classifier_rule_change(env->classifiers, &s->rule);
+
+	return r < 0 ? hook_cannot(e, r, "change a rule for", &s->rule.hook) : 0;
+}
+
 int rule_undo(struct step *s, const struct step_env *env, struct text *note)
 {
 	if (!s->rule.hook.taken)

@@ -6,16 +6,23 @@
 static const struct {
 	int (*prepare)(struct step *s, const struct step_env *env, struct error *e);
 	int (*apply)(struct step *s, const struct step_env *env, struct error *e);
+	int (*settle)(struct step *s, const struct step_env *env, struct error *e); /* or NULL */
+	/* Both, or NULL: it has no value that could change. */
+	bool (*prepare_update)(struct step *s, const struct step *fresh);
+	int (*update)(struct step *s, const struct step_env *env, struct error *e);
 	/* One of the two: with what faultd holds, or as anybody would do it. Neither: irreversible.
 	 */
 	int (*undo)(struct step *s, const struct step_env *env, struct text *note);
 	int (*undo_alone)(struct step *s, struct text *note);
 } kinds[_STEP_KIND_MAX] = {
-	[STEP_CHILD] = {.apply = child_apply, .undo_alone = child_undo},
+	[STEP_CHILD] = {.apply = child_apply, .settle = child_settle, .undo = child_undo},
 	[STEP_BPF_LINK] = {.apply = bpf_link_apply, .undo = bpf_link_undo},
 	[STEP_QDISC] = {.prepare = qdisc_prepare, .apply = qdisc_apply, .undo = qdisc_undo},
 	[STEP_FILTER] = {.apply = filter_apply, .undo = filter_undo},
-	[STEP_RULE] = {.apply = rule_apply, .undo = rule_undo},
+	[STEP_RULE] = {.apply = rule_apply,
+		       .prepare_update = rule_prepare_update,
+		       .update = rule_update,
+		       .undo = rule_undo},
 	[STEP_SIGNAL] = {.prepare = signal_prepare, .apply = signal_apply, .undo = signal_undo},
 	[STEP_KILL] = {.apply = kill_apply},
 };
@@ -28,6 +35,21 @@ int step_prepare(struct step *s, const struct step_env *env, struct error *e)
 int step_apply(struct step *s, const struct step_env *env, struct error *e)
 {
 	return kinds[s->kind].apply(s, env, e);
+}
+
+int step_settle(struct step *s, const struct step_env *env, struct error *e)
+{
+	return kinds[s->kind].settle ? kinds[s->kind].settle(s, env, e) : 0;
+}
+
+bool step_prepare_update(struct step *s, const struct step *fresh)
+{
+	return kinds[s->kind].prepare_update && kinds[s->kind].prepare_update(s, fresh);
+}
+
+int step_update(struct step *s, const struct step_env *env, struct error *e)
+{
+	return kinds[s->kind].update(s, env, e);
 }
 
 int step_undo(struct step *s, const struct step_env *env, struct text *note)

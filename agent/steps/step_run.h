@@ -33,13 +33,11 @@ int step_apply(struct step *s, const struct step_env *env, struct error *e);
  * -EAGAIN (not yet: ask again), or another errno and the error. Never waits. */
 int step_settle(struct step *s, const struct step_env *env, struct error *e);
 
-/* Changes an applied step into `fresh`, which does the same with another value (a ramp's next
- * step). Before the call `s` has been rewritten by step_prepare_update() and journalled. */
-int step_update(struct step *s, const struct step_env *env, struct error *e);
-
-/* Takes over the value of `fresh`. Returns false when this kind cannot be updated: then it is
- * undone and applied anew. */
+/* A ramp's next value, in two parts with the journal between them. First takes over the value of
+ * `fresh`, which does the same as `s` with another one; what undoing has to know of the value
+ * before is kept. Returns false when there is nothing to change. Then changes the host. */
 bool step_prepare_update(struct step *s, const struct step *fresh);
+int step_update(struct step *s, const struct step_env *env, struct error *e);
 
 /* Takes the change back, also one that never happened or is half done, and makes sure by reading
  * the kernel back. Adds to `note` what was found changed by others and left alone.

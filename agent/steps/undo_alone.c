@@ -4,7 +4,7 @@
 #include "steps/kinds.h"
 
 static int (*const undo[_STEP_KIND_MAX])(struct step *s, struct text *note) = {
-	[STEP_CHILD] = child_undo,
+	[STEP_CHILD] = child_undo_alone,
 	[STEP_QDISC] = qdisc_undo_alone,
 	[STEP_FILTER] = filter_undo_alone,
 	[STEP_SIGNAL] = signal_undo_alone,

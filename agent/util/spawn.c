@@ -7,7 +7,16 @@
 #include <stddef.h>
 #include <unistd.h>
 
-int spawn_program(const char *program, char **argv, enum spawn_place place, pid_t *ret)
+static void add_file(posix_spawn_file_actions_t *files, int from, int to)
+{
+	if (from < 0)
+		posix_spawn_file_actions_addopen(files, to, "/dev/null", O_RDWR, 0);
+	else
+		posix_spawn_file_actions_adddup2(files, from, to);
+}
+
+int spawn_program(const char *program, char **argv, enum spawn_place place, int in_fd, int out_fd,
+		  pid_t *ret)
 {
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t attributes;
@@ -19,8 +28,8 @@ int spawn_program(const char *program, char **argv, enum spawn_place place, pid_
 	sigfillset(&all);
 	posix_spawn_file_actions_init(&files);
 	posix_spawnattr_init(&attributes);
-	posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDWR, 0);
-	posix_spawn_file_actions_adddup2(&files, STDIN_FILENO, STDOUT_FILENO);
+	add_file(&files, in_fd, STDIN_FILENO);
+	add_file(&files, out_fd, STDOUT_FILENO);
 	posix_spawnattr_setsigmask(&attributes, &none);
 	posix_spawnattr_setsigdefault(&attributes, &all);
 	posix_spawnattr_setpgroup(&attributes, 0);
