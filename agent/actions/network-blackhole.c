@@ -54,4 +54,5 @@ const struct action action_network_blackhole = {
 	.look = look,
 	.plan = plan,
 	.describe = describe,
+	.composition = "composes: what any of them matches is dropped",
 };

@@ -3,11 +3,13 @@
  * Changed on the host: a classifier on the interface (TCX link, or clsact and a filter) and a rule
  * in it. Put back by clearing the rule, then detaching; the rule itself ends at the deadline in any
  * case. */
+#include "actions/grade.h"
 #include "actions/network.h"
 
 struct network_loss {
 	struct network network;
 	double percent;
+	struct grading grading;
 };
 
 static const struct row rows[] = {
@@ -20,26 +22,39 @@ static const struct row rows[] = {
 	 .unit = "%",
 	 .text = "share of the matching packets that is dropped, each by chance"},
 	NETWORK_ROWS(struct network_loss, "egress"),
+	GRADE_ROWS(struct network_loss, "percent"),
 };
 
 static int look(const void *params, struct facts *facts, struct error *e)
 {
-	return network_look(&((const struct network_loss *)params)->network, facts, e);
+	const struct network_loss *p = params;
+	int r = grading_check(&p->grading, 0.001, 100, e);
+
+	return r < 0 ? r : network_look(&p->network, facts, e);
+}
+
+/* A rule's threshold can be written over, so faultd itself drives the ramp. */
+static bool graded(const void *params, struct grade *ret, double *ret_to)
+{
+	const struct network_loss *p = params;
+
+	return grading_of(&p->grading, p->percent, ret, ret_to);
 }
 
 static int plan(const void *params, const struct facts *facts, struct plan *plan, struct error *e)
 {
 	const struct network_loss *p = params;
 
-	return network_plan(&p->network, p->percent, facts, plan, e);
+	return network_plan(&p->network, facts->grade, facts, plan, e);
 }
 
 static void describe(const void *params, struct text *t)
 {
 	const struct network_loss *p = params;
 
-	text_add(t, "drop %.6g %% of ", p->percent);
+	text_add(t, "drop %.6g %% of ", grading_end(&p->grading, p->percent));
 	network_describe(&p->network, t);
+	grading_describe(&p->grading, t);
 }
 
 static const struct alias_row loss_rows[] = {
@@ -77,4 +92,7 @@ const struct action action_network_loss = {
 	.look = look,
 	.plan = plan,
 	.describe = describe,
+	.graded = graded,
+	.composition =
+		"composes: each fault drops its own share of what the others let through, and ends by itself",
 };

@@ -129,6 +129,8 @@ static void print_action(const cJSON *action)
 		out_line(RED, "This cannot be undone: it needs --yes.");
 	else if (*hold)
 		out_line(DIM, "held by %s", hold);
+	if (*json_text(action, "composition"))
+		out_wrapped(0, 0, "%s", json_text(action, "composition"));
 	print_aliases(action);
 }
 

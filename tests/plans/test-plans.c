@@ -153,11 +153,12 @@ static void read_facts(const cJSON *facts, const struct policy *policy, struct p
 	const cJSON *own = cJSON_GetObjectItemCaseSensitive(facts, "ownPids");
 
 	check_known(facts,
-		    " cpus interfaces flows processes soFar ownPids callerPid seed user tcx ");
+		    " cpus interfaces flows processes soFar ownPids callerPid seed user tcx grade ");
 	*ret = (struct facts){.policy = policy,
 			      .caller_pid = (pid_t)number_of(facts, "callerPid", 0),
 			      .seed = (uint64_t)number_of(facts, "seed", 0),
 			      .user = (uid_t)number_of(facts, "user", 0),
+			      .grade = number_of(facts, "grade", 0),
 			      .tcx = is_true(facts, "tcx")};
 	for (int i = 0; i < 2 && i < cJSON_GetArraySize(own); i++)
 		ret->own_pids[i] = cJSON_GetArrayItem(own, i)->valueint;
@@ -261,6 +262,7 @@ static void run(const cJSON *json, struct text *t)
 	struct facts facts;
 	struct plan so_far = {0};
 	struct error e = {0};
+	struct grade grade;
 	uint64_t ms = 0;
 	void *params;
 
@@ -277,6 +279,8 @@ static void run(const cJSON *json, struct text *t)
 		if (ms)
 			text_add(t, "duration: %llu ms\n", (unsigned long long)ms);
 		check_round_trip(a, params);
+		if (a->graded && facts.grade == 0)
+			(void)a->graded(params, &grade, &facts.grade);
 		print_plan(a, params, &facts, t);
 	}
 	plan_done(&so_far);

@@ -227,6 +227,7 @@ static char *parse(const char *alias_name, const char *parameters, uint64_t *ms,
 }
 
 #define NETWORK_REST "\"visible\":false,\"allowLockout\":false}"
+#define LOSS_REST    "\"visible\":false,\"allowLockout\":false,\"steps\":10}"
 
 static void test_aliases(void **state)
 {
@@ -259,16 +260,16 @@ static void test_aliases(void **state)
 		 30000},
 		{"AWSFIS-Run-Network-Packet-Loss",
 		 "{\"DurationSeconds\":\"30\",\"LossPercent\":\"15\"}",
-		 "{\"percent\":15,\"interface\":[\"DEFAULT\"],\"direction\":\"egress\",\"protocol\":\"any\"," NETWORK_REST,
+		 "{\"percent\":15,\"interface\":[\"DEFAULT\"],\"direction\":\"egress\",\"protocol\":\"any\"," LOSS_REST,
 		 30000},
 		{"AWSFIS-Run-Network-Packet-Loss-Sources",
 		 "{\"DurationSeconds\":\"30\",\"Sources\":\"ALL\"}",
-		 "{\"percent\":7,\"interface\":[\"DEFAULT\"],\"direction\":\"ingress\",\"protocol\":\"any\"," NETWORK_REST,
+		 "{\"percent\":7,\"interface\":[\"DEFAULT\"],\"direction\":\"ingress\",\"protocol\":\"any\"," LOSS_REST,
 		 30000},
 		{"AWSFIS-Run-Network-Packet-Loss-Sources",
 		 "{\"DurationSeconds\":\"30\",\"Sources\":\"10.0.0.1,2001:db8::/32\",\"TrafficType\":\"egress\"}",
 		 "{\"percent\":7,\"interface\":[\"DEFAULT\"],\"direction\":\"egress\",\"protocol\":\"any\","
-		 "\"cidrs\":[\"10.0.0.1/32\",\"2001:db8::/32\"]," NETWORK_REST,
+		 "\"cidrs\":[\"10.0.0.1/32\",\"2001:db8::/32\"]," LOSS_REST,
 		 30000},
 	};
 

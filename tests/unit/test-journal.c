@@ -410,6 +410,31 @@ static void test_histories(void **state)
 	}
 }
 
+/* Waves come and go: what was undone and begun anew is owed again. */
+static void test_begun_anew(void **state)
+{
+	char data[FILE_MAX];
+	struct text t = TEXT(data);
+	struct journal_replay r;
+	struct step s = pause_of(1);
+
+	journal_print_header(&header, &t);
+	journal_print_step(0, &s, &t);
+	for (unsigned wave = 0; wave < 3; wave++) {
+		journal_print_mark(JOURNAL_BEGIN, 0, &t);
+		replay_bytes(data, t.length, &r);
+		assert_true(journal_owes(&r, 0));
+		journal_print_mark(JOURNAL_DID, 0, &t);
+		journal_print_mark(JOURNAL_UNDONE, 0, &t);
+		replay_bytes(data, t.length, &r);
+		assert_false(journal_owes(&r, 0));
+	}
+	/* The line that says so may be the one that is lost. */
+	journal_print_mark(JOURNAL_DID, 0, &t);
+	replay_bytes(data, t.length, &r);
+	assert_true(journal_owes(&r, 0));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -428,6 +453,7 @@ int main(void)
 		cmocka_unit_test(test_flips),
 		cmocka_unit_test(test_flips_of_a_line),
 		cmocka_unit_test(test_histories),
+		cmocka_unit_test(test_begun_anew),
 	};
 
 	return cmocka_run_group_tests_name("journal", tests, NULL, NULL);
