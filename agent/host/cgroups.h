@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 #include "host/cpus.h"
@@ -39,10 +40,16 @@ struct cgroup_layout {
 	size_t n;
 };
 
-/* Reads /proc/self/mounts. Returns 0 (also when there is none), or a negative errno. */
+/* Reads /proc/self/mountinfo, which, unlike mounts, tells the mounts of one hierarchy from each
+ * other and a whole one from a bind mount of a part: each hierarchy is listed once. Returns 0 (also
+ * when there is none), or a negative errno. */
 int cgroup_layout_read(struct cgroup_layout *ret);
 
-/* The hierarchy that has the controller; NULL: none. v2 wins where it really has it. */
+/* The same from a text such as /proc/self/mountinfo. The mounts it names are looked at. */
+int cgroup_layout_parse(FILE *mountinfo, struct cgroup_layout *ret);
+
+/* The hierarchy that has the controller; NULL: none. v2 wins where it really has it: one that can
+ * do nothing but freeze (a hybrid host) leaves CGROUP_FREEZER to a v1 freezer. */
 const struct cgroup_hierarchy *cgroup_hierarchy_of(const struct cgroup_layout *l,
 						   enum cgroup_controller controller);
 
@@ -50,25 +57,34 @@ const struct cgroup_hierarchy *cgroup_hierarchy_of(const struct cgroup_layout *l
 int cgroup_file_path(const struct cgroup_hierarchy *h, const char *path, const char *file,
 		     char *ret, size_t size);
 
-/* Calls `each` once for every cgroup of any hierarchy, whatever the number of hierarchies that have
- * it; what it returns other than 0 ends it. Returns that, or a negative errno. */
+/* Calls `each` once for every cgroup of any hierarchy but the roots, in the order of strcmp(),
+ * whatever the number of hierarchies that have it; what it returns other than 0 ends it. Paths of
+ * CGROUP_PATH_MAX and more are left out. Returns what `each` did, or a negative errno (-E2BIG: more
+ * than 65536). */
 int cgroup_each(const struct cgroup_layout *l, int (*each)(const char *path, void *arg), void *arg);
 
 /* Is there such a cgroup? `path` may also begin with a mount ("/sys/fs/cgroup/…") or lack its
- * slash: it is made plain. Returns 0 and the plain path, -ENOENT, or -EINVAL ("..", too long). */
+ * slash: it is made plain. Returns 0 and the plain path ("/" for a root), -ENOENT, or -EINVAL ("",
+ * ".", "..", too long). */
 int cgroup_find(const struct cgroup_layout *l, const char *path, char ret[static CGROUP_PATH_MAX]);
 
 /* Does the last part of `path` name a container, pod or ECS task that `wanted` means? `wanted` is
- * an id or a name or the beginning of one (4 characters of an id at least), an ECS task's ARN or
- * id, or a Kubernetes pod's UID. Understood are the paths that Docker, containerd (ctr, CRI),
- * CRI-O, Podman, Kubernetes, ECS, LXC and systemd-nspawn make, with the cgroupfs and the systemd
- * driver. Pure. */
+ * - an id (an ECS task's and a pod's UID too), whole or the beginning, 4 characters at least; also
+ *   as Kubernetes shows it, "containerd://ID";
+ * - a name, whole or a beginning that ends where a word of it ends: "web" means web and web-1, not
+ *   webhook, and "web-1" does not mean web-12;
+ * - the ARN of an ECS task, with or without its cluster, whose id must fit whole.
+ * Understood are the paths that Docker, containerd (ctr, nerdctl, CRI), CRI-O, Podman, Kubernetes,
+ * ECS, LXC and systemd-nspawn make, with the cgroupfs and the systemd driver. The names of LXC,
+ * nspawn and ctr are in their paths; of the others it is the ids only. Pure. */
 bool cgroup_is_container(const char *path, const char *wanted);
 
 /* Is this cgroup that of the systemd unit: is the last part of its path the unit's name? Pure. */
 bool cgroup_is_unit(const char *path, const char *unit);
 
-/* The processes in it and (`deep`) below it, each once; malloc'd. Returns 0 or a negative errno. */
+/* The processes in it and (`deep`) below it, of all hierarchies that have it, each once and
+ * ascending; malloc'd, NULL when there are none. Returns 0 or a negative errno (-ENOENT: no such
+ * cgroup). */
 int cgroup_pids(const struct cgroup_layout *l, const char *path, bool deep, pid_t **ret,
 		size_t *ret_n);
 
@@ -76,17 +92,19 @@ int cgroup_pids(const struct cgroup_layout *l, const char *path, bool deep, pid_
 
 /* What binds a cgroup: the tightest of its own limits and those above it. */
 struct cgroup_limits {
-	double cpus;          /* the quota, in CPUs; 0: none */
-	uint64_t memory;      /* bytes; CGROUP_NO_LIMIT */
-	uint64_t memory_used; /* by the cgroup that has the tightest limit */
-	uint64_t pids;        /* CGROUP_NO_LIMIT */
+	double cpus;     /* the quota, in CPUs; 0: none */
+	uint64_t memory; /* bytes; CGROUP_NO_LIMIT */
+	uint64_t
+		memory_used; /* by the cgroup that has the tightest limit; without one, by itself */
+	uint64_t pids;       /* CGROUP_NO_LIMIT */
 	uint64_t pids_used;
 };
 
-/* Fills what it can read; what is not there is no limit. Returns 0 or a negative errno. */
+/* Fills what it can read; what is not there is no limit. The root of a v1 hierarchy counts as one
+ * above. Returns 0 or -ENAMETOOLONG. */
 int cgroup_limits_read(const struct cgroup_layout *l, const char *path, struct cgroup_limits *ret);
 
-/* The CPUs it may run on, out of `all`. Returns 0 or a negative errno. */
+/* The CPUs it may run on, out of `all`. Returns 0 or -ENAMETOOLONG. */
 int cgroup_cpus_read(const struct cgroup_layout *l, const char *path, const struct cpu_list *all,
 		     struct cpu_list *ret);
 
