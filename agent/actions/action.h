@@ -30,6 +30,7 @@ struct aim {
 	pid_t first_pid; /* a process in it, whose namespaces are those of the container; 0: none */
 	uint64_t first_start;
 	struct cpu_list cpus; /* it may run on */
+	char freezer[320];    /* the file that freezes it, or "" */
 };
 
 struct memory_facts {
@@ -78,11 +79,14 @@ struct facts {
 	uint64_t seed;             /* of every random choice */
 	const struct plan *so_far; /* `again`: the steps the fault has; NULL at its start */
 	uint64_t since_ticks;      /* `again`: the fault's start, in clock ticks since boot */
+	const char *runtime_dir, *state_dir; /* faultd's; NULL: none */
 
 	/* Found */
 	struct process_list processes;
 	uid_t user; /* of the selection, when one is named */
 	struct cpu_list cpus;
+	struct cgroup_layout cgroups; /* read when a target is named */
+	uint32_t leaf;                /* makes names of cgroups that are made for loads unique */
 	struct aim *aims; /* the cgroups that a target was resolved to; owned, at most AIMS_MAX */
 	size_t n_aims;
 	bool aimed;   /* a target was named: not the host */

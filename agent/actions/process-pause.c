@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "actions/protect.h"
 #include "actions/select.h"
 
 struct process_pause {
@@ -92,7 +93,7 @@ static int add_descendants(const struct planning *g, const struct plan *targets,
 		const struct process *p = &g->facts->processes.process[i];
 		int r;
 
-		if (p->state == 'Z' || p->start < since_ticks || select_protected(p, g->facts) ||
+		if (p->state == 'Z' || p->start < since_ticks || protect_process(p, g->facts) ||
 		    !has_target_above(g, targets, p))
 			continue;
 		r = add(p, (void *)g);

@@ -6,12 +6,18 @@
 
 #include "actions/action.h"
 
+/* Faultd, its guardian, or what they run? */
+bool protect_is_own(const struct process *p, const struct facts *facts);
+
 /* Each returns why it is out of bounds, or NULL. */
 const char *protect_process(const struct process *p, const struct facts *facts);
 const char *protect_unit(const char *name, const struct facts *facts);
-/* For what stops a cgroup as a whole: it, or one below it, holds a protected process. Reads /proc.
+/* For what stops a cgroup as a whole: it, or one below it, holds a protected process (workers of
+ * other faults are, for what is frozen cannot be undone) or what the caller runs in. Reads /proc.
  */
 const char *protect_cgroup(const char *path, const struct facts *facts, char *buffer, size_t size);
+/* For what takes place inside it: workers may be there already, and the caller. */
+const char *protect_target(const char *path, const struct facts *facts, char *buffer, size_t size);
 /* For what stops a file system: the root, and where faultd and the guardian have their programs,
  * sockets, journals and logs. Reads the host. */
 const char *protect_mount(const char *point, uint64_t device, const struct facts *facts);

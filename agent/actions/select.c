@@ -6,33 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "actions/protect.h"
 #include "util/cleanup.h"
 
 const char *const select_orders[] = {"random", "newest", "oldest", NULL};
-
-static bool is_own(const struct process *p, const struct facts *facts)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(facts->own_pids); i++) {
-		pid_t own = facts->own_pids[i];
-
-		if (own != 0 && (p->pid == own || p->ppid == own))
-			return true;
-	}
-	return false;
-}
-
-const char *select_protected(const struct process *p, const struct facts *facts)
-{
-	if (p->pid == 1)
-		return "it is PID 1";
-	if (p->kernel_thread)
-		return "it is a kernel thread";
-	if (is_own(p, facts))
-		return "it is part of faultd";
-	if (p->pid == facts->caller_pid)
-		return "it is the caller";
-	return policy_protects(facts->policy, p->name) ? "its name is protected" : NULL;
-}
 
 static bool has_pid(const struct number_list *list, pid_t pid)
 {
@@ -93,7 +70,7 @@ static bool matches(const struct matcher *m, const struct process *p)
 {
 	const struct selection *s = m->s;
 
-	if (p->state == 'Z' || p->state == 'X')
+	if (p->state == 'Z' || p->state == 'X' || (target_is_given(&s->target) && !p->aimed))
 		return false;
 	if (s->pid.n && (!has_pid(&s->pid, p->pid) || is_another(m->facts->so_far, p)))
 		return false;
@@ -109,15 +86,15 @@ static bool is_own_program(const char *name)
 	return str_starts(name, "faultd") || str_eq(name, "faultctl");
 }
 
-/* A name, pattern or user that also hits kernel threads, faultd, or the caller and what it runs in
- * (its shell, its sudo) means the others. One that hits a process that keeps the host reachable is
- * refused as a whole, and so is anything protected that is named by its pid, or a program of ours
- * by its name. */
+/* A name, pattern, user or target that also hits kernel threads, faultd, or the caller and what it
+ * runs in (its shell, its sudo) means the others. One that hits a process that keeps the host
+ * reachable is refused as a whole, and so is anything protected that is named by its pid, or a
+ * program of ours by its name. */
 static bool left_out(const struct matcher *m, const struct process *p)
 {
 	if (m->s->pid.n || is_own_program(m->s->name))
 		return false;
-	if (p->kernel_thread || is_own(p, m->facts))
+	if (p->kernel_thread || protect_is_own(p, m->facts))
 		return true;
 	for (size_t i = 0; i < m->n_above; i++) {
 		if (m->above[i] == p->pid)
@@ -137,16 +114,45 @@ static bool has_back_reference(const char *pattern)
 	return false;
 }
 
+static bool has_criterion(const struct selection *s)
+{
+	return s->name[0] || s->pattern[0] || s->pid.n || s->user[0];
+}
+
+bool select_is_whole(const struct selection *s)
+{
+	return target_is_given(&s->target) && !has_criterion(s) && !s->count && !s->percent &&
+	       !selection_mode_chooses(s->target.selection_mode);
+}
+
+static int check_how_many(const struct selection *s, struct error *e)
+{
+	bool mode = selection_mode_chooses(s->target.selection_mode);
+	size_t n;
+
+	if (selection_mode_count(s->target.selection_mode, 1, &n) < 0)
+		return error_field(e, "parameters.selectionMode", s->target.selection_mode,
+				   "ALL, COUNT(n) or PERCENT(n), such as COUNT(2) or PERCENT(50)",
+				   "%s is none of them", s->target.selection_mode);
+	if (!!s->count + !!s->percent + s->all + mode > 1)
+		return error_field(e,
+				   mode     ? "parameters.selectionMode"
+				   : s->all ? "parameters.all"
+					    : "parameters.percent",
+				   mode ? s->target.selection_mode : "",
+				   "one of count, percent, all and selectionMode",
+				   "excludes the others");
+	return 0;
+}
+
 static int check_selection(const struct selection *s, struct facts *facts, struct error *e)
 {
 	regex_t regex;
 
-	if (!s->name[0] && !s->pattern[0] && !s->pid.n && !s->user[0])
-		return error_field(e, "parameters", "", "name, pattern, pid or user",
+	if (!has_criterion(s) && !target_is_given(&s->target))
+		return error_field(e, "parameters", "",
+				   "name, pattern, pid, user, unit, cgroup or container",
 				   "nothing says which processes");
-	if (!!s->count + !!s->percent + s->all > 1)
-		return error_field(e, s->all ? "parameters.all" : "parameters.percent", "",
-				   "one of count, percent and all", "excludes the others");
 	if (s->user[0] && user_lookup(s->user, &facts->user) < 0)
 		return error_field(e, "parameters.user", s->user,
 				   "a name of /etc/passwd or a number", "no user %s", s->user);
@@ -193,7 +199,7 @@ static int check_protected(const struct matcher *m, struct error *e)
 
 	for (size_t i = 0; i < list->n; i++) {
 		const struct process *p = &list->process[i];
-		const char *why = select_protected(p, m->facts);
+		const char *why = protect_process(p, m->facts);
 
 		if (why && matches(m, p) && !left_out(m, p))
 			return error_set(e, ERROR_DENIED, -EACCES,
@@ -209,11 +215,11 @@ static int count_one(const struct process *p, void *arg)
 	return 0;
 }
 
-static int check_found(const struct selection *s, const struct facts *facts, struct error *e)
+static int check_found(const struct selection *s, struct facts *facts, struct error *e)
 {
 	size_t n = 0;
 	int r = select_each(s, facts, count_one, &n);
-	char what[160];
+	char what[512];
 	struct text t = TEXT(what);
 
 	if (r < 0)
@@ -221,43 +227,72 @@ static int check_found(const struct selection *s, const struct facts *facts, str
 	if (n > STEPS_MAX)
 		return error_field(e, "parameters.count", "", "at most 1024 processes",
 				   "%zu processes match", n);
-	if (n > 0 || facts->so_far)
+	if (n == 0 && s->target.empty == EMPTY_SKIP)
+		facts->skipped = true;
+	if (n > 0 || facts->so_far || facts->skipped)
 		return 0;
 	select_describe(s, &t);
 	return error_field(e, "parameters", what, "a selection that matches",
 			   "no process matches (%s)", what);
 }
 
+static void mark(struct process_list *list, pid_t pid)
+{
+	for (size_t i = 0; i < list->n; i++) {
+		if (list->process[i].pid == pid) {
+			list->process[i].aimed = true;
+			return;
+		}
+	}
+}
+
+/* Those in the target's cgroups, all of them: selectionMode is for processes here. */
+static int look_inside(const struct selection *s, struct facts *facts, struct error *e)
+{
+	struct target whole = s->target;
+	int r;
+
+	whole.selection_mode[0] = '\0';
+	r = target_look(&whole, facts, e);
+	for (size_t i = 0; r == 0 && i < facts->n_aims; i++) {
+		_cleanup_free_
+		pid_t *pids = NULL;
+		size_t n = 0;
+
+		r = cgroup_pids(&facts->cgroups, facts->aims[i].path, true, &pids, &n);
+		if (r < 0 && r != -ENOENT)
+			return error_set(e, ERROR_FAILED, r, "cannot read %s: %s",
+					 facts->aims[i].shown, strerror(-r));
+		r = 0;
+		for (size_t k = 0; k < n; k++)
+			mark(&facts->processes, pids[k]);
+	}
+	return r;
+}
+
 int select_look(const struct selection *s, struct facts *facts, struct error *e)
 {
 	struct matcher m;
-	int r = check_selection(s, facts, e);
+	int r = check_how_many(s, e);
 
+	if (r == 0)
+		r = check_selection(s, facts, e);
 	if (r < 0)
 		return r;
 	r = process_list_read(s->pattern[0], &facts->processes);
 	if (r < 0)
 		return error_set(e, ERROR_FAILED, r, "cannot read /proc: %s", strerror(-r));
-	if (!facts->so_far) {
-		r = check_pids(s, facts, e);
-		if (r < 0)
-			return r;
-	}
+	r = facts->so_far ? 0 : check_pids(s, facts, e);
+	if (r == 0)
+		r = look_inside(s, facts, e);
+	if (r < 0 || facts->skipped)
+		return r;
 	r = matcher_init(&m, s, facts);
 	if (r < 0)
 		return error_set(e, ERROR_FAILED, r, "cannot use the pattern: %s", strerror(-r));
 	r = check_protected(&m, e);
 	matcher_done(&m);
 	return r < 0 ? r : check_found(s, facts, e);
-}
-
-/* splitmix64 (Steele, Lea, Flood 2014): the same seed and pid give the same place. */
-static uint64_t mix(uint64_t x)
-{
-	x += 0x9e3779b97f4a7c15ULL;
-	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
-	x = (x ^ (x >> 27)) * 0x94d049bb133111ebULL;
-	return x ^ (x >> 31);
 }
 
 /* For qsort_r(): the last argument is the seed. */
@@ -280,22 +315,24 @@ static int by_chance(const void *a, const void *b, void *seed)
 {
 	const struct process *p = *(const struct process *const *)a,
 			     *q = *(const struct process *const *)b;
-	uint64_t x = mix(*(const uint64_t *)seed ^ (uint64_t)p->pid);
-	uint64_t y = mix(*(const uint64_t *)seed ^ (uint64_t)q->pid);
+	uint64_t x = random_place(*(const uint64_t *)seed, (uint64_t)p->pid);
+	uint64_t y = random_place(*(const uint64_t *)seed, (uint64_t)q->pid);
 
 	return x < y ? -1 : x > y;
 }
 
 static size_t how_many(const struct selection *s, size_t n)
 {
+	size_t part = n;
+
 	if (s->count)
 		return (size_t)s->count < n ? (size_t)s->count : n;
-	if (s->percent && n > 0) {
-		size_t part = n * (size_t)s->percent / 100;
-
-		return part ? part : 1;
+	if (!s->percent) {
+		(void)selection_mode_count(s->target.selection_mode, n, &part);
+		return part;
 	}
-	return n;
+	part = n * (size_t)s->percent / 100;
+	return part || n == 0 ? part : 1;
 }
 
 int select_each(const struct selection *s, const struct facts *facts,
@@ -315,7 +352,7 @@ int select_each(const struct selection *s, const struct facts *facts,
 	for (size_t i = 0; i < facts->processes.n; i++) {
 		const struct process *p = &facts->processes.process[i];
 
-		if (matches(&m, p) && !left_out(&m, p) && !select_protected(p, facts))
+		if (matches(&m, p) && !left_out(&m, p) && !protect_process(p, facts))
 			chosen[n++] = p;
 	}
 	matcher_done(&m);
@@ -328,11 +365,16 @@ int select_each(const struct selection *s, const struct facts *facts,
 
 void select_describe(const struct selection *s, struct text *t)
 {
+	struct target whole = s->target;
+
 	if (s->count)
 		text_add(t, "%lld %s process%s", (long long)s->count, select_orders[s->order],
 			 s->count == 1 ? "" : "es");
 	else if (s->percent)
 		text_add(t, "%lld %% (%s) of the processes", (long long)s->percent,
+			 select_orders[s->order]);
+	else if (selection_mode_chooses(s->target.selection_mode))
+		text_add(t, "%s (%s) of the processes", s->target.selection_mode,
 			 select_orders[s->order]);
 	else
 		text_add(t, "all processes");
@@ -344,4 +386,6 @@ void select_describe(const struct selection *s, struct text *t)
 		text_add(t, " of user %s", s->user);
 	for (uint32_t i = 0; i < s->pid.n; i++)
 		text_add(t, "%s%lld", i ? "," : " with pid ", (long long)s->pid.number[i]);
+	whole.selection_mode[0] = '\0';
+	target_describe(&whole, t);
 }

@@ -4,6 +4,7 @@
 #define FAULTD_ACTIONS_SELECT_H
 
 #include "actions/action.h"
+#include "actions/target.h"
 
 enum select_order { ORDER_RANDOM, ORDER_NEWEST, ORDER_OLDEST };
 
@@ -15,7 +16,8 @@ struct selection {
 	int64_t count;
 	int64_t percent;
 	bool all;
-	int order; /* enum select_order */
+	int order;            /* enum select_order */
+	struct target target; /* its selectionMode counts processes */
 };
 
 extern const char *const select_orders[];
@@ -56,14 +58,20 @@ extern const char *const select_orders[];
 		 FIELD(params, selection.all),                                                                                      \
 		 .def = "false",                                                                                                    \
 		 .text = "all of them, as also when neither count nor percent is given"},                                           \
-	{                                                                                                                           \
-		.name = "order", .type = ROW_ENUM, FIELD(params, selection.order),                                                  \
-		.def = "random", .values = select_orders,                                                                           \
-		.text = "which ones count and percent take first"                                                                   \
-	}
+		{.name = "order",                                                                                                   \
+		 .type = ROW_ENUM,                                                                                                  \
+		 FIELD(params, selection.order),                                                                                    \
+		 .def = "random",                                                                                                   \
+		 .values = select_orders,                                                                                           \
+		 .text = "which ones count, percent and selectionMode take first"},                                                 \
+		TARGET_ROWS_AT(params, selection.target)
 
-/* Reads the processes into `facts`, and refuses what selects nothing, a pid that is not there, a
- * protected process. `e` and the return value as for look(). */
+/* Is it whole cgroups that are meant: a target, and nothing that chooses among its processes? */
+bool select_is_whole(const struct selection *s);
+
+/* Reads the processes into `facts`, and refuses what selects nothing (facts->skipped, when that was
+ * to be skipped), a pid that is not there, a protected process. `e` and the return value as for
+ * look(). */
 int select_look(const struct selection *s, struct facts *facts, struct error *e);
 
 /* Calls `each` for the chosen processes, in their order; what it returns other than 0 ends it. */
@@ -71,8 +79,5 @@ int select_each(const struct selection *s, const struct facts *facts,
 		int (*each)(const struct process *p, void *arg), void *arg);
 
 void select_describe(const struct selection *s, struct text *t);
-
-/* Is this process out of bounds? NULL: no; otherwise why. */
-const char *select_protected(const struct process *p, const struct facts *facts);
 
 #endif

@@ -15,6 +15,7 @@ struct process {
 	uint64_t start; /* clock ticks since boot */
 	char state;     /* R S D T t Z X I */
 	bool kernel_thread;
+	bool aimed; /* in a cgroup that the fault is aimed at; not known to the scan */
 	char name[16];
 	char command[512]; /* arguments separated by blanks, shortened; "" when not asked for */
 };

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "actions/protect.h"
 #include "actions/select.h"
 
 #define FAULTD   20
@@ -283,7 +284,7 @@ static void test_protected(void **state)
 
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		const struct process *p = process_list_find(&f.processes, cases[i].pid);
-		const char *why = select_protected(p, &f);
+		const char *why = protect_process(p, &f);
 
 		assert_non_null(p);
 		if (cases[i].why)
@@ -293,7 +294,7 @@ static void test_protected(void **state)
 	}
 	/* Without a guardian, pid 0 is nobody. */
 	f.own_pids[1] = 0;
-	assert_null(select_protected(&(struct process){.pid = 70, .ppid = 0, .name = "a"}, &f));
+	assert_null(protect_process(&(struct process){.pid = 70, .ppid = 0, .name = "a"}, &f));
 }
 
 /* From here on with the processes of this machine. */
