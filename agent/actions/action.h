@@ -13,6 +13,7 @@
 #include "host/cgroups.h"
 #include "host/cpus.h"
 #include "host/interfaces.h"
+#include "host/mounts.h"
 #include "host/processes.h"
 #include "plan/plan.h"
 #include "plan/policy.h"
@@ -35,14 +36,6 @@ struct aim {
 
 struct memory_facts {
 	uint64_t total, available; /* of the host */
-};
-
-struct mount_facts {
-	char point[256]; /* the mount point the path is on, as the worker will see it */
-	char type[32];   /* of the file system */
-	uint64_t device; /* st_dev */
-	uint64_t size, used, available; /* bytes, as statvfs(3): available without root's reserve */
-	uint32_t major, minor; /* of the disk itself, of which it may be a partition; 0: none */
 };
 
 struct clock_facts {
