@@ -224,10 +224,10 @@ static void take_space(const struct statvfs *v, struct mount_facts *ret)
 int mount_read(pid_t pid, const char *path, struct mount_facts *ret)
 {
 	_cleanup_close_ int fd = open_path(pid, path);
-	struct mount_line line;
+	struct mount_line line = {0};
 	struct statvfs space;
 	struct stat st;
-	uint64_t id;
+	uint64_t id = 0;
 	int r;
 
 	*ret = (struct mount_facts){0};
