@@ -296,6 +296,7 @@ static int start_faults(struct daemon *d, struct error *e)
 	bool supervised = getenv("NOTIFY_SOCKET") != NULL;
 	struct faults_setup setup = {.loop = &d->loop,
 				     .runtime_dir = d->options->runtime_dir,
+				     .state_dir = d->options->state_dir,
 				     .load_path = d->load_path,
 				     .guardian_path = supervised ? NULL : d->guardian_path,
 				     .policy = &d->policy};

@@ -106,6 +106,8 @@ struct facts fault_facts(const struct fault *f)
 	return (struct facts){.policy = all->policy,
 			      .caller_pid = f->caller.pid,
 			      .own_pids = {getpid(), guardian_link_pid(all->guardian)},
+			      .runtime_dir = all->runtime_dir,
+			      .state_dir = all->state_dir,
 			      .seed = f->seed,
 			      .grade = f->grade_to};
 }

@@ -128,6 +128,8 @@ int faults_start(const struct faults_setup *setup, struct faults **ret, struct e
 		return error_set(e, ERROR_FAILED, -ENOMEM, "out of memory");
 	all->loop = setup->loop;
 	all->policy = setup->policy;
+	all->runtime_dir = setup->runtime_dir;
+	all->state_dir = setup->state_dir;
 	all->env.load_path = setup->load_path;
 	all->dirfd = all->lock_fd = all->alarm_fd = -1;
 	r = open_all(all, setup, e);

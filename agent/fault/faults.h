@@ -14,6 +14,7 @@ struct faults;
 struct faults_setup {
 	uv_loop_t *loop;
 	const char *runtime_dir;
+	const char *state_dir;
 	const char *load_path;
 	const char *guardian_path;   /* NULL: a supervisor runs the guardian */
 	const struct policy *policy; /* outlives the faults; may change in place */

@@ -12,6 +12,7 @@
 struct faults {
 	uv_loop_t *loop;
 	const struct policy *policy;
+	const char *runtime_dir, *state_dir;
 	struct step_env env; /* the deadline is set for each use */
 	int dirfd;
 	int lock_fd;
