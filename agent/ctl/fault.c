@@ -105,6 +105,17 @@ static bool is_fraction(const cJSON *value)
 	       d != (double)(long long)d;
 }
 
+/* "1.50 GiB", "12 B": what is counted in bytes is seldom wanted to the last one. */
+static void put_bytes(FILE *to, double bytes, const char *per)
+{
+	static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+	size_t i = 0;
+
+	for (; bytes >= 1024 && i + 1 < ARRAY_SIZE(units); i++)
+		bytes /= 1024;
+	fprintf(to, "%.*f %s%s", i ? 2 : 0, bytes, units[i], per);
+}
+
 static void put_figure(FILE *to, const cJSON *figure)
 {
 	const cJSON *value = cJSON_GetObjectItemCaseSensitive(figure, "value");
@@ -112,6 +123,10 @@ static void put_figure(FILE *to, const cJSON *figure)
 	_cleanup_(freep) char *plain = json_plain(value);
 
 	fprintf(to, "%s ", *text ? text : json_text(figure, "name"));
+	if (strncmp(unit, "bytes", strlen("bytes")) == 0) {
+		put_bytes(to, json_number(figure, "value", 0), unit + strlen("bytes"));
+		return;
+	}
 	if (is_fraction(value))
 		fprintf(to, "%.2f", value->valuedouble);
 	else

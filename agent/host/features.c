@@ -2,6 +2,7 @@
 #include "host/features.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/bpf.h>
 #include <linux/capability.h>
 #include <stdio.h>
@@ -11,7 +12,9 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "host/cgroups.h"
 #include "host/cpus.h"
+#include "util/str.h"
 
 /* enum bpf_attach_type since Linux 6.6; older headers do not name it. */
 #define ATTACH_TCX_EGRESS 47
@@ -94,6 +97,72 @@ static bool memory_is_locked(pid_t pid)
 	return kib > 0;
 }
 
+/* Which control groups: it decides how loads are put into containers and what can be throttled. */
+static struct check check_cgroups(void)
+{
+	static const char *const names[_CGROUP_CONTROLLER_MAX] = {"cpu", "cpuset", "memory",
+								  "io",  "pids",   "freezer"};
+	struct check c = {.name = "cgroups", .status = CHECK_OK};
+	struct text t = TEXT(c.detail);
+	struct cgroup_layout layout = {0};
+
+	if (cgroup_layout_read(&layout) < 0 || layout.n == 0)
+		return check_of("cgroups", false, CHECK_LIMITED, "",
+				"no cgroups are mounted: faults can be aimed at the host only");
+	for (unsigned i = 0; i < _CGROUP_CONTROLLER_MAX; i++) {
+		const struct cgroup_hierarchy *h =
+			cgroup_hierarchy_of(&layout, (enum cgroup_controller)i);
+
+		text_add(&t, "%s%s: %s", i ? ", " : "", names[i],
+			 !h      ? "none"
+			 : h->v2 ? "v2"
+				 : "v1");
+		if (!h)
+			c.status = CHECK_LIMITED;
+	}
+	return c;
+}
+
+/* CONFIG_PSI_DEFAULT_DISABLED: the file is there and cannot be read. */
+static struct check check_pressure(void)
+{
+	char byte;
+	int fd = open("/proc/pressure/memory", O_RDONLY | O_CLOEXEC);
+	bool good = fd >= 0 && read(fd, &byte, 1) == 1;
+
+	if (fd >= 0)
+		(void)close(fd);
+	return check_of(
+		"pressure", good, CHECK_LIMITED,
+		"memory faults give way when others stall for memory",
+		"no pressure information (psi=1 on the kernel's command line): memory faults go by what is available only");
+}
+
+static struct check check_privileges(void)
+{
+	static const struct {
+		int capability;
+		const char *without;
+	} needs[] = {
+		{CAP_SYS_ADMIN, "CAP_SYS_ADMIN (disk-freeze, namespaces of containers)"},
+		{CAP_SYS_TIME, "CAP_SYS_TIME (clock-skew)"},
+		{CAP_SYS_BOOT, "CAP_SYS_BOOT (host-reboot, host-shutdown by force)"},
+		{CAP_SYS_RESOURCE, "CAP_SYS_RESOURCE (limits of other users' processes)"},
+	};
+	struct check c = {.name = "privileges", .status = CHECK_OK};
+	struct text t = TEXT(c.detail);
+
+	for (size_t i = 0; i < ARRAY_SIZE(needs); i++) {
+		if (feature_capability(needs[i].capability))
+			continue;
+		text_add(&t, "%s%s", c.status == CHECK_OK ? "without " : ", ", needs[i].without);
+		c.status = CHECK_LIMITED;
+	}
+	if (c.status == CHECK_OK)
+		text_add(&t, "all that actions on files, clock, limits and power need");
+	return c;
+}
+
 size_t features_check(pid_t guardian, struct check *ret)
 {
 	size_t n = 0;
@@ -112,6 +181,9 @@ size_t features_check(pid_t guardian, struct check *ret)
 		"tcx", feature_tcx(), CHECK_LIMITED,
 		"network faults are held by the kernel: gone when faultd is",
 		"no TCX (Linux 6.6, needs CAP_BPF to ask): network faults use clsact filters and the journal");
+	ret[n++] = check_cgroups();
+	ret[n++] = check_pressure();
+	ret[n++] = check_privileges();
 	ret[n++] = check_of(
 		"memory-lock", memory_is_locked(guardian), CHECK_LIMITED,
 		"the guardian's memory is locked",
