@@ -7,6 +7,7 @@
 #include "ctl/exit.h"
 #include "ctl/fault.h"
 #include "ctl/out.h"
+#include "util/str.h"
 
 #define TIME_MAX_MS 1000000000000LL
 #define WHOLE_MAX   1e15 /* every whole number below is exact in a double */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The worker's side of faultd/load-report.h. Started by hand, without a page and a pipe, the same
  * calls do nothing that anybody sees. */
-#ifndef FAULTD_LOAD_REPORT_SIDE_H
-#define FAULTD_LOAD_REPORT_SIDE_H
+#ifndef FAULTD_LOAD_REPORT_H
+#define FAULTD_LOAD_REPORT_H
 
 #include "faultd/load-report.h"
 

@@ -3,8 +3,8 @@
  * faultd makes (a memfd, the worker's standard input) and only the worker writes. Beside it, the
  * worker's standard output is a pipe on which it says one line: "ready" once its load has begun, or
  * why it cannot; its end closes with the worker. */
-#ifndef FAULTD_LOAD_REPORT_H
-#define FAULTD_LOAD_REPORT_H
+#ifndef FAULTD_LOAD_REPORT_PAGE_H
+#define FAULTD_LOAD_REPORT_PAGE_H
 
 #include <stdatomic.h>
 #include <stdint.h>
