@@ -85,5 +85,6 @@ struct load_kind {
 };
 
 extern const struct load_kind load_cpu;
+extern const struct load_kind load_freeze;
 
 #endif

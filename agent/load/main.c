@@ -24,6 +24,7 @@
 
 static const struct load_kind *const kinds[] = {
 	&load_cpu,
+	&load_freeze,
 };
 
 #define N_KINDS (sizeof(kinds) / sizeof(kinds[0]))

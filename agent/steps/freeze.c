@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "steps/kinds.h"
 #include "util/cleanup.h"
@@ -55,6 +56,8 @@ int freeze_settle(struct step *s, const struct step_env *env, struct error *e)
 	r = worker_settle(&f->ready_fd, child.child.load, e);
 	if (r == -EAGAIN)
 		tell_to_freeze(f);
+	if (r == -EIO)
+		f->device = 0; /* it has said why not: whoever froze it, it was not us */
 	return r;
 }
 

@@ -61,7 +61,7 @@ int freeze_thaw(struct step *s, int wait_ms, struct text *note)
 		return 0; /* the worker was never told to freeze, and has died with faultd */
 	fd = open_frozen(f);
 	r = worker_kill(&pid, f->start, wait_ms);
-	if (r < 0)
+	if (r < 0 || f->device == 0)
 		return r;
 	if (fd < 0) {
 		text_add(note, "%s is another file system now, or gone: nothing thawed", f->path);

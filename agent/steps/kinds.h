@@ -41,12 +41,16 @@ int child_settle(struct step *s, const struct step_env *env, struct error *e);
 
 int attr_prepare(struct step *s, const struct step_env *env, struct error *e);
 int attr_apply(struct step *s, const struct step_env *env, struct error *e);
+int attr_settle(struct step *s, const struct step_env *env, struct error *e);
 bool attr_prepare_update(struct step *s, const struct step *fresh);
 int attr_undo_alone(struct step *s, struct text *note);
 
 int cgroup_prepare(struct step *s, const struct step_env *env, struct error *e);
 int cgroup_apply(struct step *s, const struct step_env *env, struct error *e);
+int cgroup_undo(struct step *s, const struct step_env *env, struct text *note);
 int cgroup_undo_alone(struct step *s, struct text *note);
+/* Kills and removes; waits, at most so long. Returns 0, -EINPROGRESS or another errno. */
+int cgroup_remove(const struct step *s, int wait_ms);
 
 int unit_prepare(struct step *s, const struct step_env *env, struct error *e);
 int unit_apply(struct step *s, const struct step_env *env, struct error *e);
@@ -55,7 +59,10 @@ int unit_undo_alone(struct step *s, struct text *note);
 
 int freeze_apply(struct step *s, const struct step_env *env, struct error *e);
 int freeze_settle(struct step *s, const struct step_env *env, struct error *e);
+int freeze_undo(struct step *s, const struct step_env *env, struct text *note);
 int freeze_undo_alone(struct step *s, struct text *note);
+/* Ends the worker, waiting at most so long, and thaws. Returns 0, -EINPROGRESS or another errno. */
+int freeze_thaw(struct step *s, int wait_ms, struct text *note);
 
 int clock_prepare(struct step *s, const struct step_env *env, struct error *e);
 int clock_apply(struct step *s, const struct step_env *env, struct error *e);

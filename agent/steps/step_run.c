@@ -25,6 +25,14 @@ static const struct {
 		       .undo = rule_undo},
 	[STEP_SIGNAL] = {.prepare = signal_prepare, .apply = signal_apply, .undo = signal_undo},
 	[STEP_KILL] = {.apply = kill_apply},
+	[STEP_ATTR] = {.prepare = attr_prepare,
+		       .apply = attr_apply,
+		       .settle = attr_settle,
+		       .prepare_update = attr_prepare_update,
+		       .update = attr_apply,
+		       .undo_alone = attr_undo_alone},
+	[STEP_CGROUP] = {.prepare = cgroup_prepare, .apply = cgroup_apply, .undo = cgroup_undo},
+	[STEP_FREEZE] = {.apply = freeze_apply, .settle = freeze_settle, .undo = freeze_undo},
 };
 
 int step_prepare(struct step *s, const struct step_env *env, struct error *e)

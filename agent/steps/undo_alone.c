@@ -8,6 +8,9 @@ static int (*const undo[_STEP_KIND_MAX])(struct step *s, struct text *note) = {
 	[STEP_QDISC] = qdisc_undo_alone,
 	[STEP_FILTER] = filter_undo_alone,
 	[STEP_SIGNAL] = signal_undo_alone,
+	[STEP_ATTR] = attr_undo_alone,
+	[STEP_CGROUP] = cgroup_undo_alone,
+	[STEP_FREEZE] = freeze_undo_alone,
 };
 
 int step_undo_alone(struct step *s, struct text *note)
