@@ -102,6 +102,7 @@ static const struct alias_row ssm_rows[] = {
 static const struct alias_row ecs_rows[] = {
 	{.name = "processName", .row = "name", .required = true},
 	{.name = "signal", .row = "signal", .def = "SIGTERM"},
+	{.name = "container", .row = "container"}, /* FIS has it among the targets */
 	{.name = "installDependencies", .row = ""},
 	{0}};
 static const struct alias aliases[] = {
@@ -124,4 +125,5 @@ const struct action action_process_kill = {
 	.plan = plan,
 	.describe = describe,
 	.interval_ms = interval,
+	.composition = "composes: each fault signals what it selects",
 };

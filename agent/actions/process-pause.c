@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* process-pause: the victims stand still, their connections stay open.
  * Changed on the host: each gets SIGSTOP. Put back by SIGCONT, unless it had been stopped before or
- * is gone; pid and start time are in the journal, so the guardian can do it too. */
+ * is gone; pid and start time are in the journal, so the guardian can do it too. Whole cgroups are
+ * frozen instead, with all that is or comes to be in them, which nobody in there can see: put back
+ * by thawing. */
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
@@ -27,14 +29,39 @@ static const struct row rows[] = {
 	 FIELD(struct process_pause, interval_ms),
 	 .min = 100,
 	 .max = 3600000,
-	 .text = "look again every so often: descendants of the targets that are new by then are paused too, and without count or percent new matches"},
+	 .text = "look again every so often: descendants of the targets that are new by then are paused too, and without count, percent and selectionMode new matches"},
 };
+
+/* A freezer has what is in the cgroup, not what descends from it elsewhere; where one of them has
+ * none, all get signals. */
+static bool freezes(const struct process_pause *p, const struct facts *facts)
+{
+	if (!select_is_whole(&p->selection) || p->children)
+		return false;
+	for (size_t i = 0; i < facts->n_aims; i++) {
+		if (!facts->aims[i].freezer[0])
+			return false;
+	}
+	return true;
+}
 
 static int look(const void *params, struct facts *facts, struct error *e)
 {
 	const struct process_pause *p = params;
+	int r = select_look(&p->selection, facts, e);
+	char buffer[160];
 
-	return select_look(&p->selection, facts, e);
+	if (r < 0 || !freezes(p, facts))
+		return r;
+	for (size_t i = 0; i < facts->n_aims; i++) {
+		const struct aim *aim = &facts->aims[i];
+		const char *why = protect_cgroup(aim->path, facts, buffer, sizeof(buffer));
+
+		if (why)
+			return error_set(e, ERROR_DENIED, -EACCES, "%s is protected: %s",
+					 aim->shown, why);
+	}
+	return 0;
 }
 
 struct planning {
@@ -58,6 +85,28 @@ static int add(const struct process *process, void *arg)
 	return 0;
 }
 
+static int add_freeze(const struct aim *aim, const struct planning *g)
+{
+	size_t n = strlen(aim->freezer), v1 = strlen("freezer.state");
+	struct step *s = plan_add(g->plan, STEP_ATTR);
+
+	if (!s)
+		return -errno;
+	(void)str_copy(s->attr.path, sizeof(s->attr.path), aim->freezer);
+	(void)str_copy(s->attr.want, sizeof(s->attr.want),
+		       n > v1 && str_eq(aim->freezer + n - v1, "freezer.state") ? "FROZEN" : "1");
+	return plan_claim(g->plan, "freezer of %s", aim->path);
+}
+
+static int freeze(const struct planning *g)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < g->facts->n_aims && r == 0; i++)
+		r = add_freeze(&g->facts->aims[i], g);
+	return r;
+}
+
 /* Is it one that this fault has paused already, and still the same process? */
 static bool is_target(const struct plan *plan, const struct process_list *list, pid_t pid)
 {
@@ -66,7 +115,8 @@ static bool is_target(const struct plan *plan, const struct process_list *list, 
 	for (size_t i = 0; now && i < plan->n; i++) {
 		const struct step_process *p = &plan->steps[i].process;
 
-		if (p->pid == (uint64_t)pid && p->start == now->start)
+		if (plan->steps[i].kind == STEP_SIGNAL && p->pid == (uint64_t)pid &&
+		    p->start == now->start)
 			return true;
 	}
 	return false;
@@ -103,21 +153,29 @@ static int add_descendants(const struct planning *g, const struct plan *targets,
 	return 0;
 }
 
+static int cannot_plan(int r, struct error *e)
+{
+	return r < 0 ? error_set(e, ERROR_FAILED, r, "cannot plan: %s", strerror(-r)) : 0;
+}
+
 static int plan(const void *params, const struct facts *facts, struct plan *plan, struct error *e)
 {
 	const struct process_pause *p = params;
 	struct planning g = {facts, plan};
 	bool first = !facts->so_far;
-	bool whole = !p->selection.count && !p->selection.percent;
+	bool whole = !p->selection.count && !p->selection.percent &&
+		     !selection_mode_chooses(p->selection.target.selection_mode);
 	int r = 0;
 
+	if (facts->aimed && freezes(p, facts))
+		return cannot_plan(freeze(&g), e);
 	if (first || whole)
 		r = select_each(&p->selection, facts, add, &g);
 	if (r == 0 && first && p->children)
 		r = add_descendants(&g, plan, 0);
 	if (r == 0 && !first)
 		r = add_descendants(&g, facts->so_far, p->children ? 0 : facts->since_ticks);
-	return r < 0 ? error_set(e, ERROR_FAILED, r, "cannot plan: %s", strerror(-r)) : 0;
+	return cannot_plan(r, e);
 }
 
 static void describe(const void *params, struct text *t)
@@ -141,7 +199,8 @@ const struct action action_process_pause = {
 	.summary = "Stop processes and continue them at the end",
 	.description =
 		"The chosen processes get SIGSTOP, and SIGCONT when the fault ends. One that was stopped before "
-		"is left as it was. Protected processes are refused.",
+		"is left as it was. With a unit, cgroup or container and nothing that chooses among its processes "
+		"its cgroup is frozen instead, and thawed at the end. Protected processes are refused.",
 	.hold = HOLD_JOURNAL,
 	.duration = DURATION_REQUIRED,
 	.rows = rows,
@@ -151,4 +210,6 @@ const struct action action_process_pause = {
 	.plan = plan,
 	.describe = describe,
 	.interval_ms = interval,
+	.composition =
+		"composes: a process stands still until the last of them ends; exclusive: one freeze per cgroup",
 };

@@ -6,8 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
+#include <unistd.h>
 
+#include "host/mounts.h"
 #include "util/cleanup.h"
 #include "util/proc.h"
 
@@ -181,23 +182,40 @@ const char *protect_target(const char *path, const struct facts *facts, char *bu
 
 /* Mounts */
 
+/* Is it on that file system? A btrfs has a number for each of its subvolumes and one for them all,
+ * an overlay is on the file system that takes its writes. */
 static bool is_on(const char *path, uint64_t device)
 {
+	struct mount_facts m;
 	struct stat st;
 
-	return path && stat(path, &st) == 0 && st.st_dev == device;
+	if (!path || stat(path, &st) < 0)
+		return false;
+	return st.st_dev == device || (mount_read(0, path, &m) == 0 && m.filesystem == device);
+}
+
+static bool has_program_of(pid_t pid, uint64_t device)
+{
+	char path[32], program[4096];
+	ssize_t n;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/exe", (int)pid);
+	if (is_on(path, device))
+		return true;
+	n = readlink(path, program, sizeof(program) - 1);
+	if (n < 0)
+		return false;
+	program[n] = '\0';
+	return is_on(program, device);
 }
 
 static bool has_own_program(uint64_t device, const struct facts *facts)
 {
-	char path[32];
-
 	for (size_t i = 0; i < ARRAY_SIZE(facts->own_pids); i++) {
-		(void)snprintf(path, sizeof(path), "/proc/%d/exe", (int)facts->own_pids[i]);
-		if (facts->own_pids[i] != 0 && is_on(path, device))
+		if (facts->own_pids[i] != 0 && has_program_of(facts->own_pids[i], device))
 			return true;
 	}
-	return is_on("/proc/self/exe", device);
+	return has_program_of(getpid(), device);
 }
 
 /* The standard error is a log file of faultd's when it was sent to one. */

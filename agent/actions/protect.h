@@ -19,7 +19,8 @@ const char *protect_cgroup(const char *path, const struct facts *facts, char *bu
 /* For what takes place inside it: workers may be there already, and the caller. */
 const char *protect_target(const char *path, const struct facts *facts, char *buffer, size_t size);
 /* For what stops a file system: the root, and where faultd and the guardian have their programs,
- * sockets, journals and logs. Reads the host. */
+ * sockets, journals and logs. `device`: of the file system as a whole, or st_dev. Reads the host.
+ */
 const char *protect_mount(const char *point, uint64_t device, const struct facts *facts);
 
 #endif

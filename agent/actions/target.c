@@ -136,9 +136,7 @@ static int search_one(const char *path, void *arg)
 {
 	const struct search *s = arg;
 
-	if (str_eq(path, "/") || !s->matches(path, s->wanted))
-		return 0;
-	return found_add(s->found, path);
+	return s->matches(path, s->wanted) ? found_add(s->found, path) : 0;
 }
 
 static int search_all(const struct cgroup_layout *l, const char *wanted,
@@ -445,7 +443,7 @@ static int fill(const struct target *t, const struct found *f, struct facts *fac
 	struct cpu_list all;
 	int r = cpu_list_read(&all);
 
-	if (f->n > AIMS_MAX)
+	if (f->n < 1 || f->n > AIMS_MAX)
 		return error_field(e, "parameters.selectionMode", t->selection_mode,
 				   "at most 64, such as COUNT(64)", "%zu match", f->n);
 	facts->aims = calloc(f->n, sizeof(*facts->aims));

@@ -119,17 +119,84 @@ static void read_processes(const cJSON *facts, struct facts *ret)
 	{
 		struct process *p = &people[ret->processes.n++];
 
-		check_known(item, " pid ppid uid start state kernel name command ");
+		check_known(item, " pid ppid uid start state kernel aimed name command ");
 		assert_true(ret->processes.n <= PROCESSES_MAX);
 		*p = (struct process){.pid = (pid_t)number_of(item, "pid", 0),
 				      .ppid = (pid_t)number_of(item, "ppid", 1),
 				      .uid = (uid_t)number_of(item, "uid", 0),
 				      .start = (uint64_t)number_of(item, "start", 0),
 				      .state = string_of(item, "state", "S")[0],
-				      .kernel_thread = is_true(item, "kernel")};
+				      .kernel_thread = is_true(item, "kernel"),
+				      .aimed = is_true(item, "aimed")};
 		assert_true(str_copy(p->name, sizeof(p->name), string_of(item, "name", "")));
 		assert_true(
 			str_copy(p->command, sizeof(p->command), string_of(item, "command", "")));
+	}
+}
+
+/* What there may be, and is; not given: no limit. */
+static void read_limits(const cJSON *aim, struct cgroup_limits *ret)
+{
+	ret->cpus = number_of(aim, "quota", 0);
+	ret->memory = (uint64_t)number_of(aim, "memory", 0);
+	ret->memory_used = (uint64_t)number_of(aim, "memoryUsed", 0);
+	ret->pids = (uint64_t)number_of(aim, "pids", 0);
+	ret->pids_used = (uint64_t)number_of(aim, "pidsUsed", 0);
+	if (ret->memory == 0)
+		ret->memory = CGROUP_NO_LIMIT;
+	if (ret->pids == 0)
+		ret->pids = CGROUP_NO_LIMIT;
+}
+
+/* "aims": the cgroups that a target was resolved to; none of them: to nothing, which is skipped. */
+static void read_aims(const cJSON *facts, struct facts *ret)
+{
+	static struct aim aims[AIMS_MAX];
+	const cJSON *array = cJSON_GetObjectItemCaseSensitive(facts, "aims"), *item;
+
+	memset(aims, 0, sizeof(aims));
+	ret->aims = aims;
+	ret->aimed = array != NULL;
+	ret->skipped = array && cJSON_GetArraySize(array) == 0;
+	cJSON_ArrayForEach(item, array)
+	{
+		struct aim *a = &aims[ret->n_aims++];
+
+		check_known(item, " path shown inner pid start cpus freezer quota memory memoryUsed"
+				  " pids pidsUsed ");
+		a->inner = is_true(item, "inner");
+		a->first_pid = (pid_t)number_of(item, "pid", 0);
+		a->first_start = (uint64_t)number_of(item, "start", 0);
+		assert_true(str_copy(a->path, sizeof(a->path), string_of(item, "path", "")));
+		assert_true(str_copy(a->shown, sizeof(a->shown), string_of(item, "shown", "")));
+		assert_true(
+			str_copy(a->freezer, sizeof(a->freezer), string_of(item, "freezer", "")));
+		read_cpus(item, &a->cpus);
+		read_limits(item, &a->limits);
+	}
+}
+
+/* "cgroups": the hierarchies, each {"mount", "v2", "controllers": ["cpu", …]}. */
+static void read_cgroups(const cJSON *facts, struct cgroup_layout *ret)
+{
+	static const char *const names[] = {"cpu", "cpuset", "memory", "io", "pids", "freezer"};
+	const cJSON *item, *controller;
+
+	cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(facts, "cgroups"))
+	{
+		struct cgroup_hierarchy *h = &ret->hierarchy[ret->n++];
+
+		check_known(item, " mount v2 controllers ");
+		h->v2 = is_true(item, "v2");
+		assert_true(str_copy(h->mount, sizeof(h->mount), string_of(item, "mount", "")));
+		cJSON_ArrayForEach(controller,
+				   cJSON_GetObjectItemCaseSensitive(item, "controllers"))
+		{
+			for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
+				if (str_eq(names[i], controller->valuestring))
+					h->controllers |= 1U << i;
+			}
+		}
 	}
 }
 
@@ -153,7 +220,8 @@ static void read_facts(const cJSON *facts, const struct policy *policy, struct p
 	const cJSON *own = cJSON_GetObjectItemCaseSensitive(facts, "ownPids");
 
 	check_known(facts,
-		    " cpus interfaces flows processes soFar ownPids callerPid seed user tcx grade ");
+		    " cpus interfaces flows processes soFar ownPids callerPid seed user tcx grade "
+		    " aims cgroups leaf ");
 	*ret = (struct facts){.policy = policy,
 			      .caller_pid = (pid_t)number_of(facts, "callerPid", 0),
 			      .seed = (uint64_t)number_of(facts, "seed", 0),
@@ -166,6 +234,9 @@ static void read_facts(const cJSON *facts, const struct policy *policy, struct p
 	read_interfaces(facts, ret);
 	read_flows(facts, ret);
 	read_processes(facts, ret);
+	read_aims(facts, ret);
+	read_cgroups(facts, &ret->cgroups);
+	ret->leaf = (uint32_t)number_of(facts, "leaf", 0);
 	read_so_far(facts, ret, so_far);
 }
 
@@ -237,6 +308,8 @@ static void print_plan(const struct action *a, const void *params, const struct 
 		print_step(i, &plan.steps[i], t);
 	if (plan.n == 0)
 		text_add(t, "no steps\n");
+	for (size_t i = 0; i < plan.n_claims; i++)
+		text_add(t, "claims: %s\n", plan.claims[i]);
 	plan_done(&plan);
 }
 
