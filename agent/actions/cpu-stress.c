@@ -189,14 +189,15 @@ static int crew_up(const struct cpu_stress *p, const struct cpu_list *cpus, doub
 static int add_worker(const struct cpu_stress *p, const struct crew *crew, unsigned i,
 		      struct step *s)
 {
+	unsigned at = crew->first + i; /* less than twice n_cpus */
 	struct grading scaled = p->grading;
 	double percent = grading_end(&p->grading, p->percent) * crew->share;
 
 	scaled.from *= crew->share;
 	(void)snprintf(s->child.load, sizeof(s->child.load),
 		       "cpu --cpu %u --percent %.6g --mode %s",
-		       crew->cpu[(crew->first + i) % crew->n_cpus], fmax(percent, PERCENT_LEAST),
-		       modes[p->mode]);
+		       crew->cpu[at < crew->n_cpus ? at : at - crew->n_cpus],
+		       fmax(percent, PERCENT_LEAST), modes[p->mode]);
 	return grading_add_load(&scaled, s) ? 0 : -ENAMETOOLONG;
 }
 
