@@ -2,6 +2,7 @@
 #include "actions/protect.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,7 +87,10 @@ static bool runs_in_unit(pid_t pid, const char *name)
 
 const char *protect_unit(const char *name, const struct facts *facts)
 {
-	if (policy_protects_unit(facts->policy, name))
+	char full[NAME_MAX];
+
+	(void)snprintf(full, sizeof(full), "%s.service", name);
+	if (policy_protects_unit(facts->policy, name) || policy_protects_unit(facts->policy, full))
 		return "its name is protected";
 	if (!is_service(name))
 		return "it is not a service, and others depend on it";

@@ -132,6 +132,49 @@ static void test_criteria(void **state)
 	CHECK(S(.pid = {.n = 2, .number = {42, 40}}, .user = "www-data"), 40);
 }
 
+/* A target leaves those who are in it, and selectionMode counts processes. */
+static void test_target(void **state)
+{
+	struct facts f = facts_of_people();
+	struct chosen c;
+
+	assert_int_equal(choice(&S(.target.cgroup = "/a"), &f).n, 0);
+	for (size_t i = 0; i < COUNT(people); i++)
+		people[i].aimed = people[i].pid != 41;
+	c = choice(&S(.target.cgroup = "/a", .order = ORDER_OLDEST), &f);
+	assert_int_equal(c.n, 3);
+	assert_int_equal(c.pid[0], 44);
+	assert_int_equal(c.pid[1], 42);
+	assert_int_equal(c.pid[2], 40);
+	assert_int_equal(choice(&S(.name = "worker", .target.unit = "a"), &f).n, 2);
+	assert_int_equal(choice(&S(.name = "worker"), &f).n, 3);
+	c = choice(&S(.target = {.unit = "a", .selection_mode = "COUNT(1)"}, .order = ORDER_NEWEST),
+		   &f);
+	assert_int_equal(c.n, 1);
+	assert_int_equal(c.pid[0], 40);
+	assert_int_equal(choice(&S(.target = {.unit = "a", .selection_mode = "PERCENT(67)"}), &f).n,
+			 2);
+	assert_int_equal(choice(&S(.name = "worker", .target.selection_mode = "PERCENT(50)"), &f).n,
+			 1);
+	for (size_t i = 0; i < COUNT(people); i++)
+		people[i].aimed = false;
+}
+
+static void test_whole(void **state)
+{
+	assert_true(select_is_whole(&S(.target.cgroup = "/a")));
+	assert_true(select_is_whole(&S(.target = {.unit = "a", .selection_mode = "ALL"})));
+	assert_true(select_is_whole(&S(.target.container = "a", .all = true)));
+	assert_false(select_is_whole(&S(.name = "a")));
+	assert_false(select_is_whole(&S(.target.cgroup = "/a", .name = "a")));
+	assert_false(select_is_whole(&S(.target.cgroup = "/a", .pattern = "a")));
+	assert_false(select_is_whole(&S(.target.cgroup = "/a", .user = "0")));
+	assert_false(select_is_whole(&S(.target.cgroup = "/a", .pid = {.n = 1})));
+	assert_false(select_is_whole(&S(.target.cgroup = "/a", .count = 1)));
+	assert_false(select_is_whole(&S(.target.cgroup = "/a", .percent = 100)));
+	assert_false(select_is_whole(&S(.target = {.cgroup = "/a", .selection_mode = "COUNT(1)"})));
+}
+
 static void test_nobody(void **state)
 {
 	struct facts f = facts_of_people();
@@ -320,6 +363,23 @@ static void test_look_refuses(void **state)
 	assert_int_equal(look(&S(.name = "a", .count = 1, .percent = 5), 0, &e), -EINVAL);
 	assert_int_equal(look(&S(.name = "a", .count = 1, .all = true), 0, &e), -EINVAL);
 	assert_string_equal(e.field, "parameters.all");
+	assert_int_equal(
+		look(&S(.name = "a", .count = 1, .target.selection_mode = "COUNT(1)"), 0, &e),
+		-EINVAL);
+	assert_string_equal(e.field, "parameters.selectionMode");
+	assert_int_equal(
+		look(&S(.name = "a", .all = true, .target.selection_mode = "COUNT(1)"), 0, &e),
+		-EINVAL);
+	assert_int_equal(look(&S(.name = "a", .target.selection_mode = "COUNT(x)"), 0, &e),
+			 -EINVAL);
+	assert_string_equal(e.field, "parameters.selectionMode");
+	assert_int_equal(look(&S(.target = {.unit = "a", .cgroup = "/a"}), 0, &e), -EINVAL);
+	assert_string_equal(e.field, "parameters.cgroup");
+	assert_int_equal(look(&S(.target.cgroup = "/no-such"), 0, &e), -EINVAL);
+	assert_string_equal(e.field, "parameters.cgroup");
+	assert_int_equal(look(&S(.name = "no-such-name-xx", .target.empty = EMPTY_SKIP), 0, &e), 0);
+	assert_int_equal(look(&S(.target.cgroup = "/no-such", .target.empty = EMPTY_SKIP), 0, &e),
+			 0);
 	assert_int_equal(look(&S(.user = "no such user"), 0, &e), -EINVAL);
 	assert_string_equal(e.field, "parameters.user");
 	assert_int_equal(look(&S(.pattern = "a("), 0, &e), -EINVAL);
@@ -361,6 +421,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_criteria),
+		cmocka_unit_test(test_target),
+		cmocka_unit_test(test_whole),
 		cmocka_unit_test(test_nobody),
 		cmocka_unit_test(test_orders),
 		cmocka_unit_test(test_count),
