@@ -193,12 +193,14 @@ static void test_refused(void **state)
 
 static void test_the_root_is_the_host(void **state)
 {
+	struct target t = {0};
 	struct cgroup_layout l;
 
 	if (cgroup_layout_read(&l) < 0 || l.n == 0)
 		skip();
 	check_refused(&(struct target){.cgroup = "/"}, "parameters.cgroup");
-	check_refused(&(struct target){.cgroup = l.hierarchy[0].mount}, "parameters.cgroup");
+	assert_true(str_copy(t.cgroup, sizeof(t.cgroup), l.hierarchy[0].mount));
+	check_refused(&t, "parameters.cgroup");
 }
 
 static void test_no_target(void **state)
