@@ -150,7 +150,14 @@ int child_apply(struct step *s, const struct step_env *env, struct error *e)
 
 int child_settle(struct step *s, const struct step_env *env, struct error *e)
 {
-	return worker_settle(&s->child.ready_fd, s->child.load, e);
+	int r = worker_settle(&s->child.ready_fd, s->child.load, e);
+
+	/* Its end was seen: what it said before is no longer true. */
+	if (r == 0 && s->child.pid == 0)
+		return error_set(e, ERROR_FAILED, -EPIPE,
+				 "a worker ended as soon as it had begun (faultd-load %s)",
+				 s->child.load);
+	return r;
 }
 
 /* What it had counted is kept for the result. */
