@@ -651,104 +651,103 @@ static void test_container_ids(void **state)
 	}
 }
 
+static const struct {
+	const char *path, *wanted;
+	bool is;
+} containers[] = {
+	/* pods */
+	{"/kubepods/burstable/pod" UID, UID, true},
+	{"/kubepods/pod" UID, "8a3c", true},
+	{"/kubepods/pod" UID, "8a3c2f1e-0b1d", true},
+	{"/kubepods/pod" UID, "8a3", false},
+	{"/kubepods/pod" UID, UID_, false},
+	{"/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod" UID_ ".slice", UID,
+	 true},
+	{"/kubepods.slice/kubepods-pod" UID_ ".slice", "8a3c2f1e-0b1d", true},
+	{"/kubelet.slice/kubelet-kubepods-besteffort-pod" UID_ ".slice", UID, true},
+	{"/kubepods/besteffort/pod" TASK, "01234567", true}, /* a static pod's */
+	{"/kubepods.slice/kubepods-burstable.slice", "burstable", false},
+	{"/kubepods/burstable", "burstable", false},
+	{"/kubepods", "kubepods", false},
+	{"/other/pod" UID, UID, false},
+	{"/kubepods.slice/kubepods-pod" UID_ ".slice", "arn:aws:ecs:eu-west-1:1:task/" UID, false},
+	/* ECS tasks */
+	{"/ecs/" TASK, TASK, true},
+	{"/ecs/" TASK, "0123", true},
+	{"/ecs/cluster/" TASK, TASK, true},
+	{"/ecs/cluster/" UID, UID, true},
+	{"/ecs/" UID, "arn:aws:ecs:us-east-1:123456789012:task/" UID, true},
+	{"/ecs/cluster/" TASK, "arn:aws:ecs:eu-west-1:123456789012:task/cluster/" TASK, true},
+	{"/ecs/" TASK, "arn:aws-cn:ecs:cn-north-1:123456789012:task/" TASK, true},
+	{"/ecstasks.slice/ecstasks-" TASK ".slice", TASK, true},
+	{"/ecstasks.slice/ecstasks-" TASK ".slice",
+	 "arn:aws:ecs:eu-west-1:123456789012:task/cluster/" TASK, true},
+	{"/ecs/" TASK, "arn:aws:ecs:eu-west-1:123456789012:task/cluster/0123", false},
+	{"/ecs/" TASK, "arn:aws:ecs:eu-west-1:123456789012:task/cluster/", false},
+	{"/ecs/" TASK, "arn:aws:ecs:eu-west-1:123456789012:task/cluster", false},
+	{"/ecs/" TASK, "arn:aws:ecs:eu-west-1:123456789012:cluster/" TASK, false},
+	{"/ecs/" TASK, "arn:aws:ssm:eu-west-1:123456789012:task/" TASK, false},
+	{"/ecs/cluster", "cluster", false},
+	{"/ecstasks.slice", "ecstasks", false},
+	/* monitors */
+	{"/system.slice/crio-conmon-" ID_A ".scope", ID_A, false},
+	{"/machine.slice/libpod-conmon-" ID_A ".scope", "3f1c", false},
+	{"/lxc.monitor.web", "web", false},
+	{"/lxc.monitor/web", "web", false},
+	/* LXC */
+	{"/lxc.payload.web-1", "web-1", true},
+	{"/lxc.payload.web-1", "web", true},
+	{"/lxc.payload.web-12", "web-1", false},
+	{"/lxc.payload.web-12", "web-", true},
+	{"/lxc.payload.webhook", "web", false},
+	{"/lxc.payload.web.1", "web", true},
+	{"/lxc.payload.web", "web", true},
+	{"/lxc.payload.web", "webhook", false},
+	{"/lxc.payload.web", "", false},
+	{"/lxc.payload.web", "eb", false},
+	{"/lxc.payload/web", "web", true},
+	{"/lxc/101", "101", true},
+	{"/lxc/101", "10", false},
+	{"/machine/lxc/web", "web", true},
+	{"/lxc/101/ns", "ns", false},
+	{"/lxc/101/init.scope", "init", false},
+	{"/notlxc/x/web", "web", false},
+	/* nspawn */
+	{"/machine.slice/machine-web.scope", "web", true},
+	{"/machine.slice/machine-web\\x2d1.scope", "web-1", true},
+	{"/machine.slice/machine-web\\x2d1.scope", "web", true},
+	{"/machine.slice/machine-web\\x2d12.scope", "web-1", false},
+	{"/machine.slice/machine-a\\x2.scope", "a\\x2", true},
+	{"/machine.slice/machine-.scope", "", false},
+	{"/machine.slice/machine-web.scope/payload", "payload", false},
+	/* containerd */
+	{"/default/web", "web", true},
+	{"/default/web-1", "web", true},
+	{"/default/webhook", "web", false},
+	{"/default/web/init", "init", false},
+	{"/default", "default", false},
+	/* others */
+	{"/system.slice/nginx.service", "nginx", false},
+	{"/system.slice/nginx.service", "nginx.service", false},
+	{"/user.slice/user-1000.slice", "user", false},
+	{"/docker/buildkit", "buildkit", false},
+	{"/init.scope", "init", false},
+	{"/", "", false},
+	{"/", "abcd", false},
+	{"", "abcd", false},
+	{"/.scope", "abcd", false},
+	{"/x/.slice", "abcd", false},
+	{"/docker/3f1c", "3f1c", false},
+	{"/a/b/docker-3f1c.scope", "3f1c", false},
+};
+
 static void test_containers(void **state)
 {
-	static const struct {
-		const char *path, *wanted;
-		bool is;
-	} cases[] = {
-		/* pods */
-		{"/kubepods/burstable/pod" UID, UID, true},
-		{"/kubepods/pod" UID, "8a3c", true},
-		{"/kubepods/pod" UID, "8a3c2f1e-0b1d", true},
-		{"/kubepods/pod" UID, "8a3", false},
-		{"/kubepods/pod" UID, UID_, false},
-		{"/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod" UID_ ".slice",
-		 UID, true},
-		{"/kubepods.slice/kubepods-pod" UID_ ".slice", "8a3c2f1e-0b1d", true},
-		{"/kubelet.slice/kubelet-kubepods-besteffort-pod" UID_ ".slice", UID, true},
-		{"/kubepods/besteffort/pod" TASK, "01234567", true}, /* a static pod's */
-		{"/kubepods.slice/kubepods-burstable.slice", "burstable", false},
-		{"/kubepods/burstable", "burstable", false},
-		{"/kubepods", "kubepods", false},
-		{"/other/pod" UID, UID, false},
-		{"/kubepods.slice/kubepods-pod" UID_ ".slice", "arn:aws:ecs:eu-west-1:1:task/" UID,
-		 false},
-		/* ECS tasks */
-		{"/ecs/" TASK, TASK, true},
-		{"/ecs/" TASK, "0123", true},
-		{"/ecs/cluster/" TASK, TASK, true},
-		{"/ecs/cluster/" UID, UID, true},
-		{"/ecs/" UID, "arn:aws:ecs:us-east-1:123456789012:task/" UID, true},
-		{"/ecs/cluster/" TASK, "arn:aws:ecs:eu-west-1:123456789012:task/cluster/" TASK,
-		 true},
-		{"/ecs/" TASK, "arn:aws-cn:ecs:cn-north-1:123456789012:task/" TASK, true},
-		{"/ecstasks.slice/ecstasks-" TASK ".slice", TASK, true},
-		{"/ecstasks.slice/ecstasks-" TASK ".slice",
-		 "arn:aws:ecs:eu-west-1:123456789012:task/cluster/" TASK, true},
-		{"/ecs/" TASK, "arn:aws:ecs:eu-west-1:123456789012:task/cluster/0123", false},
-		{"/ecs/" TASK, "arn:aws:ecs:eu-west-1:123456789012:task/cluster/", false},
-		{"/ecs/" TASK, "arn:aws:ecs:eu-west-1:123456789012:task/cluster", false},
-		{"/ecs/" TASK, "arn:aws:ecs:eu-west-1:123456789012:cluster/" TASK, false},
-		{"/ecs/" TASK, "arn:aws:ssm:eu-west-1:123456789012:task/" TASK, false},
-		{"/ecs/cluster", "cluster", false},
-		{"/ecstasks.slice", "ecstasks", false},
-		/* monitors */
-		{"/system.slice/crio-conmon-" ID_A ".scope", ID_A, false},
-		{"/machine.slice/libpod-conmon-" ID_A ".scope", "3f1c", false},
-		{"/lxc.monitor.web", "web", false},
-		{"/lxc.monitor/web", "web", false},
-		/* LXC */
-		{"/lxc.payload.web-1", "web-1", true},
-		{"/lxc.payload.web-1", "web", true},
-		{"/lxc.payload.web-12", "web-1", false},
-		{"/lxc.payload.web-12", "web-", true},
-		{"/lxc.payload.webhook", "web", false},
-		{"/lxc.payload.web.1", "web", true},
-		{"/lxc.payload.web", "web", true},
-		{"/lxc.payload.web", "webhook", false},
-		{"/lxc.payload.web", "", false},
-		{"/lxc.payload.web", "eb", false},
-		{"/lxc.payload/web", "web", true},
-		{"/lxc/101", "101", true},
-		{"/lxc/101", "10", false},
-		{"/machine/lxc/web", "web", true},
-		{"/lxc/101/ns", "ns", false},
-		{"/lxc/101/init.scope", "init", false},
-		{"/notlxc/x/web", "web", false},
-		/* nspawn */
-		{"/machine.slice/machine-web.scope", "web", true},
-		{"/machine.slice/machine-web\\x2d1.scope", "web-1", true},
-		{"/machine.slice/machine-web\\x2d1.scope", "web", true},
-		{"/machine.slice/machine-web\\x2d12.scope", "web-1", false},
-		{"/machine.slice/machine-a\\x2.scope", "a\\x2", true},
-		{"/machine.slice/machine-.scope", "", false},
-		{"/machine.slice/machine-web.scope/payload", "payload", false},
-		/* containerd */
-		{"/default/web", "web", true},
-		{"/default/web-1", "web", true},
-		{"/default/webhook", "web", false},
-		{"/default/web/init", "init", false},
-		{"/default", "default", false},
-		/* others */
-		{"/system.slice/nginx.service", "nginx", false},
-		{"/system.slice/nginx.service", "nginx.service", false},
-		{"/user.slice/user-1000.slice", "user", false},
-		{"/docker/buildkit", "buildkit", false},
-		{"/init.scope", "init", false},
-		{"/", "", false},
-		{"/", "abcd", false},
-		{"", "abcd", false},
-		{"/.scope", "abcd", false},
-		{"/x/.slice", "abcd", false},
-		{"/docker/3f1c", "3f1c", false},
-		{"/a/b/docker-3f1c.scope", "3f1c", false},
-	};
+	for (size_t i = 0; i < COUNT(containers); i++) {
+		const char *path = containers[i].path, *wanted = containers[i].wanted;
 
-	for (size_t i = 0; i < COUNT(cases); i++) {
-		if (cgroup_is_container(cases[i].path, cases[i].wanted) != cases[i].is)
-			fail_msg("%s, %s: expected %d", cases[i].path, cases[i].wanted,
-				 cases[i].is);
+		if (cgroup_is_container(path, wanted) != containers[i].is)
+			fail_msg("%s, %s: expected %d", path, wanted, containers[i].is);
 	}
 }
 
