@@ -114,7 +114,9 @@ static bool read_process(const struct scan *s, pid_t pid, struct process *ret)
 	bool any = is_above(s, pid);
 	bool named = !any && f->name && f->name[0];
 
-	ret->command[0] = '\0';
+	/* of the command line only the beginning: it is most of the struct, and often not asked for
+	 */
+	memset(ret, 0, offsetof(struct process, command) + 1);
 	if (f->user && !any && (!read_owner(s->proc, pid, &ret->uid) || ret->uid != *f->user))
 		return false;
 	if (named && !has_name(s->proc, pid, f->name))

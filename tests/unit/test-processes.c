@@ -85,6 +85,7 @@ static void check_complete(const struct process_list *list, pid_t pid)
 	assert_true(p->start > 0);
 	assert_int_equal(p->state, pid == zombie ? 'Z' : 'S');
 	assert_false(p->kernel_thread);
+	assert_false(p->aimed);
 	if (pid != zombie)
 		assert_string_equal(p->name, pid == one ? NAME : "faultd-ut-other");
 }
