@@ -50,7 +50,7 @@ static int look(const void *params, struct facts *facts, struct error *e)
 		return error_field(e, "parameters.signal", p->signal, "a signal that does not stop",
 				   "%s stops a process for ever; process-pause continues it again",
 				   p->signal);
-	return select_look(&p->selection, facts, e);
+	return select_look(&p->selection, false, facts, e);
 }
 
 struct planning {

@@ -48,7 +48,7 @@ static bool freezes(const struct process_pause *p, const struct facts *facts)
 static int look(const void *params, struct facts *facts, struct error *e)
 {
 	const struct process_pause *p = params;
-	int r = select_look(&p->selection, facts, e);
+	int r = select_look(&p->selection, p->children || facts->so_far, facts, e);
 	char buffer[160];
 
 	if (r < 0 || !freezes(p, facts))

@@ -236,56 +236,154 @@ static int check_found(const struct selection *s, struct facts *facts, struct er
 			   "no process matches (%s)", what);
 }
 
-static void mark(struct process_list *list, pid_t pid)
+/* The pids that can be meant, and nobody else. */
+struct candidates {
+	pid_t *pid; /* NULL: anybody */
+	size_t n;
+};
+
+static void candidates_done(struct candidates *c)
 {
-	for (size_t i = 0; i < list->n; i++) {
-		if (list->process[i].pid == pid) {
-			list->process[i].aimed = true;
-			return;
-		}
-	}
+	free(c->pid);
+}
+
+static int candidates_add(struct candidates *c, const pid_t *pid, size_t n)
+{
+	pid_t *more = reallocarray(c->pid, c->n + n + 1, sizeof(*more));
+
+	if (!more)
+		return -ENOMEM;
+	if (n > 0)
+		memcpy(more + c->n, pid, n * sizeof(*pid));
+	c->pid = more;
+	c->n += n;
+	return 0;
 }
 
 /* Those in the target's cgroups, all of them: selectionMode is for processes here. */
-static int look_inside(const struct selection *s, struct facts *facts, struct error *e)
+static int look_inside(const struct selection *s, struct facts *facts, struct candidates *ret,
+		       struct error *e)
 {
 	struct target whole = s->target;
 	int r;
 
 	whole.selection_mode[0] = '\0';
 	r = target_look(&whole, facts, e);
+	if (r < 0 || !target_is_given(&s->target))
+		return r;
+	r = candidates_add(ret, NULL, 0);
 	for (size_t i = 0; r == 0 && i < facts->n_aims; i++) {
 		_cleanup_free_
 		pid_t *pids = NULL;
 		size_t n = 0;
 
 		r = cgroup_pids(&facts->cgroups, facts->aims[i].path, true, &pids, &n);
-		if (r < 0 && r != -ENOENT)
+		if (r == 0)
+			r = candidates_add(ret, pids, n);
+		else if (r == -ENOENT)
+			r = 0;
+		if (r < 0)
 			return error_set(e, ERROR_FAILED, r, "cannot read %s: %s",
 					 facts->aims[i].shown, strerror(-r));
-		r = 0;
-		for (size_t k = 0; k < n; k++)
-			mark(&facts->processes, pids[k]);
 	}
+	return r < 0 ? error_set(e, ERROR_FAILED, r, "cannot read cgroups: %s", strerror(-r)) : 0;
+}
+
+static bool command_fits(const char *command, void *regex)
+{
+	return regexec(regex, command, 0, NULL, 0) == 0;
+}
+
+/* Processes named by their pids are all read, whatever else they have to be: what is wrong with
+ * them can be said then. */
+static int read_named(const struct selection *s, pid_t caller, struct process_list *ret)
+{
+	struct process_filter filter = {.commands = s->pattern[0], .and_above = caller};
+	_cleanup_free_
+	pid_t *pid = calloc(s->pid.n, sizeof(*pid));
+
+	if (!pid)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < s->pid.n; i++)
+		pid[i] = (pid_t)s->pid.number[i];
+	filter.pid = pid;
+	filter.n_pids = s->pid.n;
+	return process_list_read_some(&filter, ret);
+}
+
+static int read_fitting(const struct selection *s, const struct facts *facts,
+			const struct candidates *in, struct process_list *ret)
+{
+	struct process_filter filter = {.pid = in->pid,
+					.n_pids = in->n,
+					.name = s->name,
+					.user = s->user[0] ? &facts->user : NULL,
+					.and_above = facts->caller_pid};
+	regex_t regex;
+	int r;
+
+	if (!s->pattern[0])
+		return process_list_read_some(&filter, ret);
+	if (regcomp(&regex, s->pattern, REG_EXTENDED | REG_NOSUB) != 0)
+		return -EINVAL;
+	filter.command_fits = command_fits;
+	filter.arg = &regex;
+	r = process_list_read_some(&filter, ret);
+	regfree(&regex);
 	return r;
 }
 
-int select_look(const struct selection *s, struct facts *facts, struct error *e)
+static int by_number(const void *a, const void *b)
+{
+	pid_t x = *(const pid_t *)a, y = *(const pid_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static void mark(struct process_list *list, struct candidates *in)
+{
+	if (in->n > 1)
+		qsort(in->pid, in->n, sizeof(*in->pid), by_number);
+	for (size_t i = 0; i < list->n && in->n > 0; i++) {
+		struct process *p = &list->process[i];
+
+		p->aimed = bsearch(&p->pid, in->pid, in->n, sizeof(*in->pid), by_number);
+	}
+}
+
+static int read_processes(const struct selection *s, bool descendants, struct facts *facts,
+			  struct error *e)
+{
+	__attribute__((cleanup(candidates_done))) struct candidates in = {0};
+	int r = look_inside(s, facts, &in, e);
+
+	if (r < 0 || facts->skipped)
+		return r;
+	if (descendants)
+		r = process_list_read(s->pattern[0], &facts->processes);
+	else if (s->pid.n)
+		r = read_named(s, facts->caller_pid, &facts->processes);
+	else
+		r = read_fitting(s, facts, &in, &facts->processes);
+	if (r < 0)
+		return error_set(e, ERROR_FAILED, r, "cannot read /proc: %s", strerror(-r));
+	mark(&facts->processes, &in);
+	return 0;
+}
+
+int select_look(const struct selection *s, bool descendants, struct facts *facts, struct error *e)
 {
 	struct matcher m;
 	int r = check_how_many(s, e);
 
 	if (r == 0)
 		r = check_selection(s, facts, e);
-	if (r < 0)
-		return r;
-	r = process_list_read(s->pattern[0], &facts->processes);
-	if (r < 0)
-		return error_set(e, ERROR_FAILED, r, "cannot read /proc: %s", strerror(-r));
-	r = facts->so_far ? 0 : check_pids(s, facts, e);
 	if (r == 0)
-		r = look_inside(s, facts, e);
+		r = read_processes(s, descendants, facts, e);
 	if (r < 0 || facts->skipped)
+		return r;
+	r = facts->so_far ? 0 : check_pids(s, facts, e);
+	if (r < 0)
 		return r;
 	r = matcher_init(&m, s, facts);
 	if (r < 0)

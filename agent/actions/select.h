@@ -69,10 +69,10 @@ extern const char *const select_orders[];
 /* Is it whole cgroups that are meant: a target, and nothing that chooses among its processes? */
 bool select_is_whole(const struct selection *s);
 
-/* Reads the processes into `facts`, and refuses what selects nothing (facts->skipped, when that was
- * to be skipped), a pid that is not there, a protected process. `e` and the return value as for
- * look(). */
-int select_look(const struct selection *s, struct facts *facts, struct error *e);
+/* Reads the processes that can be meant into `facts`, with `descendants` all there are, and refuses
+ * what selects nothing (facts->skipped, when that was to be skipped), a pid that is not there, a
+ * protected process. `e` and the return value as for look(). */
+int select_look(const struct selection *s, bool descendants, struct facts *facts, struct error *e);
 
 /* Calls `each` for the chosen processes, in their order; what it returns other than 0 ends it. */
 int select_each(const struct selection *s, const struct facts *facts,

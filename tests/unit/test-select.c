@@ -348,7 +348,7 @@ static int look(const struct selection *s, pid_t caller, struct error *e)
 	int r;
 
 	memset(e, 0, sizeof(*e));
-	r = select_look(s, &f, e);
+	r = select_look(s, false, &f, e);
 	assert_int_equal(r < 0, e->message[0] != '\0');
 	facts_done(&f);
 	return r;
