@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """All benchmarks of one build, as one report in Markdown: latency, memory and wake-ups, how exact a CPU
-load is, what a packet costs. One that cannot run here is named with its reason. Needs root."""
+load is, what a packet costs, how long it takes to find processes. One that cannot run here is named with
+its reason. Needs root."""
 
 import argparse
 import os
@@ -83,6 +84,12 @@ def packet_cost(options):
         part(f"What a packet costs more, by {how}", f"```\n{text or why}\n```")
 
 
+def targets(options):
+    processes, rounds = (2000, 5) if options.quick else (10000, 20)
+    text, why = run("targets.py", "--processes", processes, "--rounds", rounds)
+    part("How long to find the processes that are meant", text or why)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", type=pathlib.Path, default=common.default_build(), help="build directory")
@@ -94,7 +101,7 @@ def main():
     if not os.access(options.build / "agent" / "faultd", os.X_OK):
         parser.error(f"{options.build}: no build; set FAULTD_BUILD_DIR or --build")
     print(head(options.build), flush=True)
-    for measure in (latency, idle, cpu_accuracy, packet_cost):
+    for measure in (latency, idle, cpu_accuracy, packet_cost, targets):
         measure(options)
 
 
