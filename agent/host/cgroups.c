@@ -13,8 +13,8 @@
 #include "util/cleanup.h"
 #include "util/str.h"
 
-#define FILE_PATH_MAX 544   /* a mount, a path, a file name */
-#define CGROUPS_MAX   65536 /* of a host: beyond that it is refused */
+#define FILE_PATH_MAX 544    /* a mount, a path, a file name */
+#define PATHS_MAX     131072 /* 65536 cgroups, before what two hierarchies have is merged */
 
 static bool is_gone(int error)
 {
@@ -266,7 +266,7 @@ static int paths_add(struct paths *p, const char *path)
 		p->path = larger;
 		p->room = more;
 	}
-	if (p->n >= CGROUPS_MAX)
+	if (p->n >= PATHS_MAX)
 		return -E2BIG;
 	p->path[p->n] = strdup(path);
 	if (!p->path[p->n])
