@@ -27,6 +27,7 @@ struct scan {
 	int proc; /* "/proc" */
 	pid_t above[ABOVE_MAX];
 	size_t n_above;
+	bool fitted; /* the name did, of the last one: then the next may be its sibling */
 	struct process_list list;
 	size_t room;
 };
@@ -107,26 +108,31 @@ static bool is_above(const struct scan *s, pid_t pid)
 	return false;
 }
 
-/* The name may change between the look at it and the look at all: what is in `ret` then counts. */
-static bool read_process(const struct scan *s, pid_t pid, struct process *ret)
+/* The name may change between the look at it and the look at all: what is in `ret` counts. After
+ * one whose name fitted it is taken from there at once, as that is cheaper than both. */
+static bool read_process(struct scan *s, pid_t pid, struct process *ret)
 {
 	const struct process_filter *f = s->filter;
 	bool any = is_above(s, pid);
 	bool named = !any && f->name && f->name[0];
 
-	/* of the command line only the beginning: it is most of the struct, and often not asked for
-	 */
+	/* not all of the command line: it is most of the struct, and often not asked for */
 	memset(ret, 0, offsetof(struct process, command) + 1);
 	if (f->user && !any && (!read_owner(s->proc, pid, &ret->uid) || ret->uid != *f->user))
 		return false;
-	if (named && !has_name(s->proc, pid, f->name))
+	if (named && !s->fitted && !has_name(s->proc, pid, f->name))
 		return false;
 	if (f->commands || f->command_fits)
 		read_command(s->proc, pid, ret->command, sizeof(ret->command));
 	if (f->command_fits && !any && (!ret->command[0] || !f->command_fits(ret->command, f->arg)))
 		return false;
-	if (!read_stat(s->proc, pid, ret) || (named && !str_eq(ret->name, f->name)))
+	if (!read_stat(s->proc, pid, ret))
 		return false;
+	if (named) {
+		s->fitted = str_eq(ret->name, f->name);
+		if (!s->fitted)
+			return false;
+	}
 	return (f->user && !any) || read_owner(s->proc, pid, &ret->uid);
 }
 
