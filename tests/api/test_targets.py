@@ -331,11 +331,12 @@ def test_signals_where_only_some_are_meant(faultd, cgroups, sleepers):
     c = cgroups()
     some, others = sleepers(2, c), sleepers(2, c, NAME + "x")
     fault = faultd.start_fault("process-pause", cgroup=c.path, name=NAME)
-    assert [state_of(p) for p in some + others] == ["T", "T", "S", "S"] and not c.frozen()
+    wait_for(lambda: [state_of(p) for p in some + others] == ["T", "T", "S", "S"], "some stopped")
+    assert not c.frozen()
     faultd.stop_fault(fault)
     wait_for(lambda: [state_of(p) for p in some] == ["S", "S"], "continued")
     fault = faultd.start_fault("process-pause", cgroup=c.path, selectionMode="COUNT(3)")
-    assert sorted(state_of(p) for p in some + others) == ["S", "T", "T", "T"]
+    wait_for(lambda: sorted(state_of(p) for p in some + others) == ["S", "T", "T", "T"], "three stopped")
     faultd.stop_fault(fault)
 
 

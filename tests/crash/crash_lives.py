@@ -21,7 +21,7 @@ import subprocess
 import threading
 import time
 
-from lib import harness
+from lib import cgroups, harness
 from lib.harness import FAULTD, GUARDIAN, PATIENCE, HostState, run, state_of, wait_for
 
 FULL = os.environ.get("FAULTD_CRASH_FULL") == "1"
@@ -272,6 +272,35 @@ class PauseInterval(Pause):
         super().close()
 
 
+class PauseFreezer(Target):
+    """A cgroup with a victim in it and one below."""
+
+    steps = 1
+
+    def __init__(self, directory):
+        super().__init__(directory)
+        self.victims = [Victim(self.directory), Victim(self.directory)]
+        self.outer = cgroups.Cgroup(cgroups.unique(), controllers=("freezer",))
+        self.inner = cgroups.Cgroup(f"{self.outer.path}/inner", controllers=("freezer",))
+        for v, c in zip(self.victims, (self.outer, self.inner), strict=True):
+            c.add(v.pid)
+
+    def body(self):
+        return {"action": "process-pause", "parameters": {"cgroup": self.outer.path}}
+
+    def off(self):
+        return [f"{c.path} is frozen" for c in (self.outer, self.inner) if c.frozen()]
+
+    def pids(self):
+        return [v.pid for v in self.victims]
+
+    def close(self):
+        self.inner.close()
+        self.outer.close()
+        for v in self.victims:
+            v.close()
+
+
 class Kill(Target):
     """Two victims that may die, and a bystander that may not."""
 
@@ -314,6 +343,7 @@ KINDS = {
     "loss-clsact-empty": LossEmptyClsact,
     "pause": Pause,
     "pause-interval": PauseInterval,
+    "pause-freezer": PauseFreezer,
     "kill": Kill,
 }
 
