@@ -56,8 +56,7 @@ static bool wait_for_sign(const struct hold *hold)
 	(void)sigprocmask(SIG_BLOCK, &set, NULL);
 	for (;;) {
 		uint64_t now = boot_ns();
-		uint64_t left =
-			hold->deadline_boot_ns > now ? hold->deadline_boot_ns - now : 0;
+		uint64_t left = hold->deadline_boot_ns > now ? hold->deadline_boot_ns - now : 0;
 		const struct timespec ts = {.tv_sec = (time_t)(left / NSEC_PER_SEC),
 					    .tv_nsec = (long)(left % NSEC_PER_SEC)};
 

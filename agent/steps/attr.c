@@ -12,8 +12,7 @@ static int cannot(struct error *e, int r, const char *what, const struct step_at
 {
 	char name[sizeof(a->path) + sizeof(a->key) + 8];
 	struct text t = TEXT(name);
-	const char *why = r == -EFBIG ? "its value is longer than can be put back"
-				      : strerror(-r);
+	const char *why = r == -EFBIG ? "its value is longer than can be put back" : strerror(-r);
 
 	attr_name(a, &t);
 	return error_set(e, r == -EACCES || r == -EPERM ? ERROR_UNSUPPORTED : ERROR_FAILED, r,
