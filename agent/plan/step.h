@@ -117,7 +117,9 @@ struct step_freeze {
 	uint64_t device; /* st_dev, to tell that it is still that file system */
 	uint64_t pid;    /* of the worker, learned when it runs */
 	uint64_t start;
-	int ready_fd; /* at work, as in struct step_child */
+	/* at work */
+	int ready_fd;  /* as in struct step_child */
+	int frozen_fd; /* likewise: the mount point, from the worker's kill to the thaw */
 };
 
 struct step_clock {

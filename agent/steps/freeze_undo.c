@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "steps/kinds.h"
 #include "util/cleanup.h"
@@ -43,36 +44,58 @@ static int open_by_worker(const struct step_freeze *f)
 	return open_if_device(path, f->device);
 }
 
+/* Returns a descriptor or -1. */
 static int open_frozen(const struct step_freeze *f)
 {
 	int fd = open_if_device(f->path, f->device);
 
-	return fd < 0 ? open_by_worker(f) : fd;
+	if (fd < 0)
+		fd = open_by_worker(f);
+	return fd < 0 ? -1 : fd;
+}
+
+static int thaw(const struct step_freeze *f, struct text *note)
+{
+	if (f->device == 0)
+		return 0; /* the worker said why it did not freeze it */
+	if (f->frozen_fd == 0) {
+		text_add(note, "%s is another file system now, or gone: nothing thawed", f->path);
+		return 0;
+	}
+	if (ioctl(f->frozen_fd - 1, FITHAW, 0) == 0 || errno == EINVAL)
+		return 0;
+	return -errno;
+}
+
+static void close_frozen(struct step_freeze *f)
+{
+	if (f->frozen_fd)
+		(void)close(f->frozen_fd - 1);
+	f->frozen_fd = 0;
 }
 
 int freeze_thaw(struct step *s, int wait_ms, struct text *note)
 {
 	struct step_freeze *f = &s->freeze;
-	_cleanup_close_ int fd = -1;
 	uint64_t pid = f->pid; /* kept for the next try */
 	int r;
 
 	if (pid == 0)
 		return 0; /* the worker was never told to freeze, and has died with faultd */
-	fd = open_frozen(f);
+	if (f->frozen_fd == 0)
+		f->frozen_fd = open_frozen(f) + 1; /* while the worker still shows the way */
 	r = worker_kill(&pid, f->start, wait_ms);
-	if (r < 0 || f->device == 0)
+	if (r < 0)
 		return r;
-	if (fd < 0) {
-		text_add(note, "%s is another file system now, or gone: nothing thawed", f->path);
-		return 0;
-	}
-	if (ioctl(fd, FITHAW, 0) == 0 || errno == EINVAL)
-		return 0;
-	return -errno;
+	r = thaw(f, note);
+	close_frozen(f);
+	return r;
 }
 
 int freeze_undo_alone(struct step *s, struct text *note)
 {
-	return freeze_thaw(s, ALONE_WAIT_MS, note);
+	int r = freeze_thaw(s, ALONE_WAIT_MS, note);
+
+	close_frozen(&s->freeze); /* what is not done is asked for with another step */
+	return r;
 }
