@@ -20,15 +20,14 @@ static const struct row rows[] = {
 	{.name = "path",
 	 .type = ROW_STRING,
 	 FIELD_STRING(struct disk_freeze, path),
-	 .required = true,
-	 .text = "a directory, or a file, on the file system to be frozen"},
+	 .text = "required: a directory, or a file, on the file system to be frozen"},
 };
 
 static int cannot_look(const struct disk_freeze *p, int r, struct error *e)
 {
 	if (r == -ENOENT || r == -ENOTDIR || r == -ELOOP || r == -EINVAL)
 		return error_field(e, "parameters.path", p->path, "an absolute path that is there",
-				   "%s is not there", p->path);
+				   "%s", p->path[0] ? "it is not there" : "required");
 	return error_set(e, ERROR_FAILED, r, "cannot look at %s: %s", p->path, strerror(-r));
 }
 

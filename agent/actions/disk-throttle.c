@@ -15,6 +15,7 @@
 #include "actions/grade.h"
 #include "actions/target.h"
 #include "util/cleanup.h"
+#include "util/duration.h"
 
 enum limit { READ_BYTES, WRITE_BYTES, READ_IOPS, WRITE_IOPS, _LIMIT_MAX };
 
@@ -355,30 +356,48 @@ static int plan(const void *params, const struct facts *facts, struct plan *plan
 	return r < 0 ? error_set(e, ERROR_FAILED, r, "cannot plan: %s", strerror(-r)) : 0;
 }
 
+static void print_limit(enum limit l, double value, struct text *t)
+{
+	if (l == READ_BYTES || l == WRITE_BYTES) {
+		bytes_print((uint64_t)value, t);
+		text_add(t, "/s %s", limits[l].shown);
+	} else {
+		text_add(t, "%.15g %s/s", value, limits[l].shown);
+	}
+}
+
+static void describe_limit(const struct disk_throttle *p, enum limit l, struct text *t)
+{
+	const struct grading *g = &p->grading;
+
+	if (!g->over_ms) {
+		print_limit(l, (double)limit_given(p, l), t);
+		return;
+	}
+	print_limit(l, grading_end(g, (double)limit_given(p, l)), t);
+	text_add(t, ", from ");
+	print_limit(l, g->from, t);
+	text_add(t, " in %" PRId64 " step%s over ", g->steps, g->steps == 1 ? "" : "s");
+	duration_print(g->over_ms, t);
+}
+
 static void describe(const void *params, struct text *t)
 {
 	const struct disk_throttle *p = params;
+	const struct grading waves = {.every_ms = p->grading.every_ms, .for_ms = p->grading.for_ms};
 	const char *separator = " to ";
 
 	text_add(t, "limit the disk %s%s", p->path[0] ? "of " : "",
 		 p->path[0] ? p->path : p->device);
+	target_describe(&p->target, t);
 	for (enum limit l = 0; l < _LIMIT_MAX; l++) {
-		uint64_t v = limit_given(p, l);
-
-		if (v == 0)
+		if (!limit_given(p, l))
 			continue;
-		if (p->grading.over_ms)
-			v = (uint64_t)grading_end(&p->grading, (double)v);
 		text_add(t, "%s", separator);
 		separator = ", ";
-		if (l == READ_BYTES || l == WRITE_BYTES)
-			bytes_print(v, t);
-		else
-			text_add(t, "%" PRIu64, v);
-		text_add(t, " %s per second", limits[l].shown);
+		describe_limit(p, l, t);
 	}
-	target_describe(&p->target, t);
-	grading_describe(&p->grading, t);
+	grading_describe(&waves, t);
 }
 
 static bool graded(const void *params, struct grade *ret, double *ret_to)

@@ -80,7 +80,7 @@ static bool is_member(const char *members, uint64_t pid)
 /* The pidfd pins the process; if the pid is still listed then, it is a member. */
 static void kill_member(const struct step_cgroup *c, uint64_t pid)
 {
-	char members[4096];
+	char members[4096] = "";
 	_cleanup_close_ int fd = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
 
 	if (fd >= 0 && read_members(c, members, sizeof(members)) == 0 && is_member(members, pid))
@@ -89,7 +89,7 @@ static void kill_member(const struct step_cgroup *c, uint64_t pid)
 
 static int kill_each(const struct step_cgroup *c)
 {
-	char members[4096];
+	char members[4096] = "";
 	int r = read_members(c, members, sizeof(members));
 
 	if (r < 0)

@@ -21,7 +21,9 @@ import subprocess
 import threading
 import time
 
-from lib import cgroups, harness
+import pytest
+
+from lib import cgroups, disks, harness
 from lib.harness import FAULTD, GUARDIAN, PATIENCE, HostState, run, state_of, wait_for
 
 FULL = os.environ.get("FAULTD_CRASH_FULL") == "1"
@@ -334,6 +336,66 @@ class Kill(Target):
             v.close()
 
 
+class DiskThrottle(Target):
+    """A loop device and a cgroup; one of the limits had been set before."""
+
+    def __init__(self, directory):
+        super().__init__(directory)
+        if why := disks.IoCgroup.why_not():
+            pytest.skip(why)
+        self.steps = 1 if disks.IoCgroup.v2 else 2
+        self.disk = disks.LoopDisk(self.directory, 8)
+        self.group = disks.IoCgroup()
+        self.group.set(self.disk.numbers, "wbps", 9000000)
+        self.before = self.group.limits(self.disk.numbers)
+
+    def body(self):
+        return {"action": "disk-throttle", "parameters": {"device": self.disk.device, "cgroup": self.group.path,
+                                                          "writeBytes": "1MiB", "readIops": 100}}
+
+    def off(self):
+        now = self.group.limits(self.disk.numbers)
+        return [] if now == self.before else [f"limits are {now} instead of {self.before}"]
+
+    def close(self):
+        self.group.close()
+        self.disk.close()
+
+
+class DiskThrottleRamp(DiskThrottle):
+    """Killed also between a value and the next one."""
+
+    def body(self):
+        return {"action": "disk-throttle", "parameters": {"device": self.disk.device, "cgroup": self.group.path,
+                                                          "writeBytes": "1MiB", "from": "3MiB", "over": "200ms", "steps": 2}}
+
+    def __init__(self, directory):
+        super().__init__(directory)
+        self.steps = 1
+
+    def during(self, d, fault):
+        wait_for(lambda: self.group.limit(self.disk.numbers, "wbps") == 1 << 20 or not harness.alive(self.faultd_pid),
+                 "the end of the ramp")
+        d.get("/v1/status")
+
+
+class DiskFreeze(Target):
+    steps = 1
+
+    def __init__(self, directory):
+        super().__init__(directory)
+        self.mount = disks.LoopMount(self.directory, 8)
+
+    def body(self):
+        return {"action": "disk-freeze", "parameters": {"path": str(self.mount.point)}}
+
+    def off(self):
+        return [f"{self.mount.point} is frozen"] if self.mount.is_frozen() else []
+
+    def close(self):
+        self.mount.close()
+
+
 KINDS = {
     "cpu-stress": CpuStress,
     "loss-tcx": LossTcx,
@@ -345,6 +407,9 @@ KINDS = {
     "pause-interval": PauseInterval,
     "pause-freezer": PauseFreezer,
     "kill": Kill,
+    "disk-throttle": DiskThrottle,
+    "disk-throttle-ramp": DiskThrottleRamp,
+    "disk-freeze": DiskFreeze,
 }
 
 

@@ -134,6 +134,25 @@ static void read_processes(const cJSON *facts, struct facts *ret)
 	}
 }
 
+/* "mount", of the host or of an aim. */
+static void read_mount(const cJSON *of, struct mount_facts *m)
+{
+	const cJSON *o = cJSON_GetObjectItemCaseSensitive(of, "mount");
+
+	if (!o)
+		return;
+	check_known(o, " point type filesystem size used available block major minor ");
+	assert_true(str_copy(m->point, sizeof(m->point), string_of(o, "point", "/")));
+	assert_true(str_copy(m->type, sizeof(m->type), string_of(o, "type", "ext4")));
+	m->filesystem = m->device = (uint64_t)number_of(o, "filesystem", 2049);
+	m->size = (uint64_t)number_of(o, "size", 0);
+	m->used = (uint64_t)number_of(o, "used", 0);
+	m->available = (uint64_t)number_of(o, "available", 0);
+	m->block = (uint32_t)number_of(o, "block", 4096);
+	m->major = (uint32_t)number_of(o, "major", 0);
+	m->minor = (uint32_t)number_of(o, "minor", 0);
+}
+
 /* What there may be, and is; not given: no limit. */
 static void read_limits(const cJSON *aim, struct cgroup_limits *ret)
 {
@@ -221,7 +240,7 @@ static void read_facts(const cJSON *facts, const struct policy *policy, struct p
 
 	check_known(facts,
 		    " cpus interfaces flows processes soFar ownPids callerPid seed user tcx grade "
-		    " aims cgroups leaf ");
+		    " aims cgroups leaf mount ");
 	*ret = (struct facts){.policy = policy,
 			      .caller_pid = (pid_t)number_of(facts, "callerPid", 0),
 			      .seed = (uint64_t)number_of(facts, "seed", 0),
@@ -237,6 +256,7 @@ static void read_facts(const cJSON *facts, const struct policy *policy, struct p
 	read_aims(facts, ret);
 	read_cgroups(facts, &ret->cgroups);
 	ret->leaf = (uint32_t)number_of(facts, "leaf", 0);
+	read_mount(facts, &ret->mount);
 	read_so_far(facts, ret, so_far);
 }
 
