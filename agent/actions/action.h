@@ -38,11 +38,6 @@ struct memory_facts {
 	uint64_t total, available; /* of the host */
 };
 
-struct clock_facts {
-	char services[4][64]; /* NTP services that run, each "NAME.service" */
-	unsigned n_services;
-};
-
 /* How many there may be, and are. */
 struct exhaust_facts {
 	uint64_t limit, used;
@@ -51,11 +46,13 @@ struct exhaust_facts {
 	char name[16];
 };
 
-#define UNITS_MAX 16
+/* The units to be stopped, in the order in which they are to be started again: first what was asked
+ * for, then what systemd stops with it. */
+#define UNITS_MAX 15 /* each is claimed, and there is room for one claim more */
 struct unit_facts {
 	struct {
 		char name[256];
-		bool active;
+		char trigger[256]; /* what can start it meanwhile, or "" */
 	} unit[UNITS_MAX];
 	unsigned n;
 };
@@ -88,7 +85,6 @@ struct facts {
 	union {
 		struct memory_facts memory;
 		struct mount_facts mount;
-		struct clock_facts clock;
 		struct exhaust_facts exhaust;
 		struct unit_facts unit;
 	};

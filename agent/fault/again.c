@@ -156,6 +156,7 @@ static int regrade(struct fault *f, double value, struct error *e)
 	int r;
 
 	facts.grade = value;
+	facts.so_far = &f->plan;
 	r = f->action->look(f->params, &facts, e);
 	if (r == 0)
 		r = f->action->plan(f->params, &facts, &fresh, e);

@@ -17,6 +17,11 @@
 #define PAUSE_MS       5    /* until an undo that takes its time is asked again */
 #define PATIENCE_MS    5000 /* with it; then the fault is stuck, and goes on trying */
 
+static bool is_released(const struct step *s)
+{
+	return s->kind == STEP_UNIT && s->unit.released;
+}
+
 /* Returns 0, -EINPROGRESS, or another errno. */
 static int undo_step(struct fault *f, size_t i)
 {
@@ -24,6 +29,7 @@ static int undo_step(struct fault *f, size_t i)
 	struct step *s = &f->plan.steps[i];
 	char note[TEXT_MAX] = "";
 	struct text t = TEXT(note);
+	bool was_released = is_released(s);
 	int r;
 
 	if (s->state == STEP_PLANNED || s->state == STEP_UNDONE)
@@ -35,6 +41,10 @@ static int undo_step(struct fault *f, size_t i)
 	if (t.length > 0) {
 		fault_note(f, note);
 	}
+	/* What goes on without us is off the record: the guardian need not mind how long it takes.
+	 */
+	if (!was_released && is_released(s))
+		(void)journal_file_mark(&f->journal, JOURNAL_UNDONE, i);
 	if (r == -EINPROGRESS)
 		return r;
 	if (r < 0) {
@@ -46,7 +56,8 @@ static int undo_step(struct fault *f, size_t i)
 	/* What cannot be taken back stays applied, for the result. */
 	if (step_hold(s->kind) != HOLD_NONE)
 		s->state = STEP_UNDONE;
-	(void)journal_file_mark(&f->journal, JOURNAL_UNDONE, i);
+	if (!is_released(s))
+		(void)journal_file_mark(&f->journal, JOURNAL_UNDONE, i);
 	return 0;
 }
 
@@ -87,14 +98,21 @@ int fault_release(struct fault *f)
 }
 
 /* The last before the first; one failure stops no other. But what is in progress is waited for:
- * what was done before it may be what it stands on. */
+ * what was done before it may be what it stands on. Not what goes on without us: systemd knows what
+ * a unit stands on. */
 static int undo_all(struct fault *f)
 {
-	int r = fault_release(f);
+	int r = fault_release(f), starting = 0;
 
-	for (size_t i = f->plan.n; i-- > 0 && r != -EINPROGRESS;)
-		r = worse(r, undo_step(f, i));
-	return r;
+	for (size_t i = f->plan.n; i-- > 0 && r != -EINPROGRESS;) {
+		int one = undo_step(f, i);
+
+		if (one == -EINPROGRESS && is_released(&f->plan.steps[i]))
+			starting = one;
+		else
+			r = worse(r, one);
+	}
+	return worse(starting, r);
 }
 
 bool fault_undo_steps(struct fault *f)

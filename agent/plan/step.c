@@ -53,9 +53,10 @@ static const struct step_field freeze_fields[] = {TEXT_FIELD("path", freeze.path
 						  NAMED("start", freeze.start),
 						  {0}};
 static const struct step_field clock_fields[] = {
-	NAMED("offset_ns", clock.offset_ns), NAMED("base_ns", clock.base_ns),
-	NAMED("tick", clock.tick),           NAMED("freq", clock.freq),
-	NAMED("status", clock.status),       {0}};
+	NAMED("offset_ns", clock.offset_ns),       NAMED("before_ns", clock.before_ns),
+	NAMED("base_ns", clock.base_ns),           NAMED("status", clock.status),
+	NAMED("max_error_us", clock.max_error_us), NAMED("error_us", clock.error_us),
+	NAMED("boot_ns", clock.boot_ns),           {0}};
 static const struct step_field rlimit_fields[] = {NAMED("pid", rlimit.pid),
 						  NAMED("start", rlimit.start),
 						  TEXT_FIELD("name", rlimit.name),
@@ -199,6 +200,8 @@ static void undo_cgroup(const struct step *s, struct text *t)
 static void describe_unit(const struct step *s, struct text *t)
 {
 	text_add(t, "stop the unit %s", s->unit.name);
+	if (s->unit.trigger[0])
+		text_add(t, ", which %s can start again meanwhile", s->unit.trigger);
 }
 
 static void undo_unit(const struct step *s, struct text *t)

@@ -109,6 +109,11 @@ struct step_cgroup {
 struct step_unit {
 	char name[256];
 	uint64_t was_active;
+	char trigger[256]; /* a unit that can start it meanwhile, or ""; for people */
+	/* at work, not journalled; CLOCK_MONOTONIC, as systemd tells it */
+	uint64_t stopped_us;
+	uint64_t started_us;
+	bool released; /* systemd has accepted to start it: nobody needs to see to it again */
 };
 
 /* Freezing waits for what is being written, so a worker does it (faultd-load freeze). */
@@ -123,10 +128,13 @@ struct step_freeze {
 };
 
 struct step_clock {
-	uint64_t offset_ns;  /* int64_t: how far from the right time the clock is to be */
-	uint64_t base_ns;    /* int64_t: CLOCK_REALTIME - CLOCK_BOOTTIME before the change */
-	uint64_t tick, freq; /* of adjtimex(2), before the change */
-	uint64_t status;
+	uint64_t offset_ns; /* int64_t: how far from the right time the clock is to be */
+	uint64_t before_ns; /* int64_t: and was until the change to it; of ours as well */
+	uint64_t base_ns;   /* int64_t: CLOCK_REALTIME - CLOCK_BOOTTIME before the first change */
+	uint64_t status;    /* of adjtimex(2), before the first change, and what else moving the
+			       clock resets */
+	uint64_t max_error_us, error_us;
+	uint64_t boot_ns; /* when that was */
 };
 
 struct step_rlimit {

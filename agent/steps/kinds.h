@@ -55,6 +55,7 @@ int cgroup_remove(const struct step *s, int wait_ms);
 int unit_prepare(struct step *s, const struct step_env *env, struct error *e);
 int unit_apply(struct step *s, const struct step_env *env, struct error *e);
 int unit_settle(struct step *s, const struct step_env *env, struct error *e);
+int unit_undo(struct step *s, const struct step_env *env, struct text *note);
 int unit_undo_alone(struct step *s, struct text *note);
 
 int freeze_apply(struct step *s, const struct step_env *env, struct error *e);

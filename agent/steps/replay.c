@@ -352,6 +352,20 @@ int replay_count(int dirfd, size_t *ret)
 	return find_journals(dirfd, ret);
 }
 
+/* Past its deadline, and all that was begun is undone: what it waits for (a unit that systemd
+ * starts) goes on without anybody. */
+static bool is_over(void)
+{
+	size_t begun = 0;
+
+	for (size_t i = 0; i < replay.n_steps; i++) {
+		if (journal_owes(&replay, i))
+			return false;
+		begun += replay.begun[i];
+	}
+	return begun > 0 && boot_ns() >= replay.header.deadline;
+}
+
 int replay_earliest_deadline(int dirfd, uint64_t *ret)
 {
 	size_t n = 0;
@@ -367,7 +381,7 @@ int replay_earliest_deadline(int dirfd, uint64_t *ret)
 			r = -EIO;
 			continue;
 		}
-		if (!replay.has_header || replay.ended)
+		if (!replay.has_header || replay.ended || is_over())
 			continue;
 		if (*ret == 0 || replay.header.deadline < *ret)
 			*ret = replay.header.deadline;

@@ -33,6 +33,16 @@ static const struct {
 		       .undo_alone = attr_undo_alone},
 	[STEP_CGROUP] = {.prepare = cgroup_prepare, .apply = cgroup_apply, .undo = cgroup_undo},
 	[STEP_FREEZE] = {.apply = freeze_apply, .settle = freeze_settle, .undo = freeze_undo},
+	[STEP_UNIT] = {.prepare = unit_prepare,
+		       .apply = unit_apply,
+		       .settle = unit_settle,
+		       .undo = unit_undo},
+	[STEP_CLOCK] = {.prepare = clock_prepare,
+			.apply = clock_apply,
+			.prepare_update = clock_prepare_update,
+			.update = clock_apply,
+			.undo_alone = clock_undo_alone},
+	[STEP_POWER] = {.apply = power_apply},
 };
 
 int step_prepare(struct step *s, const struct step_env *env, struct error *e)

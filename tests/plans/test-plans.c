@@ -219,6 +219,22 @@ static void read_cgroups(const cJSON *facts, struct cgroup_layout *ret)
 	}
 }
 
+static void read_units(const cJSON *facts, struct unit_facts *ret)
+{
+	const cJSON *item;
+
+	cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(facts, "units"))
+	{
+		check_known(item, " name trigger ");
+		assert_true(ret->n < UNITS_MAX);
+		assert_true(str_copy(ret->unit[ret->n].name, sizeof(ret->unit[0].name),
+				     string_of(item, "name", "")));
+		assert_true(str_copy(ret->unit[ret->n].trigger, sizeof(ret->unit[0].trigger),
+				     string_of(item, "trigger", "")));
+		ret->n++;
+	}
+}
+
 static void read_so_far(const cJSON *facts, struct facts *ret, struct plan *so_far)
 {
 	const cJSON *array = cJSON_GetObjectItemCaseSensitive(facts, "soFar"), *item;
@@ -240,7 +256,7 @@ static void read_facts(const cJSON *facts, const struct policy *policy, struct p
 
 	check_known(facts,
 		    " cpus interfaces flows processes soFar ownPids callerPid seed user tcx grade "
-		    " aims cgroups leaf mount ");
+		    " aims cgroups leaf mount units ");
 	*ret = (struct facts){.policy = policy,
 			      .caller_pid = (pid_t)number_of(facts, "callerPid", 0),
 			      .seed = (uint64_t)number_of(facts, "seed", 0),
@@ -257,6 +273,8 @@ static void read_facts(const cJSON *facts, const struct policy *policy, struct p
 	read_cgroups(facts, &ret->cgroups);
 	ret->leaf = (uint32_t)number_of(facts, "leaf", 0);
 	read_mount(facts, &ret->mount);
+	if (cJSON_GetObjectItemCaseSensitive(facts, "units"))
+		read_units(facts, &ret->unit);
 	read_so_far(facts, ret, so_far);
 }
 

@@ -124,6 +124,24 @@ static void test_rows(void **state)
 	}
 }
 
+/* Only what has to be given. */
+static cJSON *least(const struct action *a)
+{
+	cJSON *json = cJSON_CreateObject();
+
+	for (size_t i = 0; i < a->n_rows; i++) {
+		const struct row *row = &a->rows[i];
+
+		if (row->required && row->values)
+			cJSON_AddStringToObject(json, row->name, row->values[0]);
+		else if (row->required && row->type == ROW_STRING)
+			cJSON_AddStringToObject(json, row->name, "x");
+		else if (row->required)
+			cJSON_AddNumberToObject(json, row->name, row->min);
+	}
+	return json;
+}
+
 /* A default is read as if it had been given, so it is in range; printed and read it is the same. */
 static void test_defaults(void **state)
 {
@@ -134,12 +152,13 @@ static void test_defaults(void **state)
 		struct text t = TEXT(what);
 		uint64_t ms = 77;
 		struct error e = {0};
-		cJSON *json;
+		cJSON *json = least(a);
 
 		assert_true(first && second);
-		if (schema_parse(a->rows, a->n_rows, NULL, "parameters", first, a->params_size,
+		if (schema_parse(a->rows, a->n_rows, json, "parameters", first, a->params_size,
 				 &e) != 0)
 			fail_msg("%s: %s", a->name, e.message);
+		cJSON_Delete(json);
 		json = schema_print(a->rows, a->n_rows, first);
 		assert_int_equal(action_parse(a, NULL, json, second, &ms, &e), 0);
 		assert_memory_equal(first, second, a->params_size);

@@ -51,7 +51,11 @@ LIBRARIES = {
     "libmicrohttpd": (r"microhttpd", r"\bMHD_", r"api/http\.c"),
     "libbpf": (r"bpf/", r"\b(libbpf_|bpf_(object|program|map|link|tc|prog)__)\w+", r"steps/classifier\.c"),
     "libuv": (r"uv(\.h|/)", r"\buv_", r"(fault|api|channel|experiment)/.*|(daemon|main)\.[ch]"),
-    "systemd": (r"systemd/", r"\bsd_(notify|listen|journal|booted|watchdog|is_)\w*\(", r"(daemon|listen|journald)\.c"),
+    "systemd": (
+        r"systemd/",
+        r"\bsd_(notify|listen|journal|booted|watchdog|is_|bus_)\w*\(",
+        r"(daemon|listen|journald)\.c|host/units\.c",
+    ),
     "curl": (r"curl/", r"\bcurl_", r"ctl/.*"),
     "SQLite": (r"sqlite3", r"\bsqlite3_", r"experiment/store\.c"),
     "mosquitto": (r"mosquitto", r"\bmosquitto_", r"channel/mqtt\.c"),
