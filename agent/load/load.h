@@ -86,5 +86,8 @@ struct load_kind {
 
 extern const struct load_kind load_cpu;
 extern const struct load_kind load_freeze;
+extern const struct load_kind load_descriptors;
+extern const struct load_kind load_ports;
+extern const struct load_kind load_threads;
 
 #endif

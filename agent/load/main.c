@@ -25,6 +25,9 @@
 static const struct load_kind *const kinds[] = {
 	&load_cpu,
 	&load_freeze,
+	&load_descriptors,
+	&load_ports,
+	&load_threads,
 };
 
 #define N_KINDS (sizeof(kinds) / sizeof(kinds[0]))
