@@ -12,6 +12,7 @@
 #include "faultd/load-report.h"
 #include "host/cgroups.h"
 #include "host/cpus.h"
+#include "host/exhaust.h"
 #include "host/interfaces.h"
 #include "host/mounts.h"
 #include "host/processes.h"
@@ -41,9 +42,11 @@ struct memory_facts {
 /* How many there may be, and are. */
 struct exhaust_facts {
 	uint64_t limit, used;
-	pid_t pid; /* whose limit it is; 0: the host's or the cgroup's */
+	bool in_cgroup; /* faultd's own cgroup has a limit, which is not to be the host's */
+	pid_t pid;      /* whose limit it is; 0: the host's or the cgroup's */
 	uint64_t start;
 	char name[16];
+	struct descriptors descriptors; /* of that process */
 };
 
 /* The units to be stopped, in the order in which they are to be started again: first what was asked

@@ -57,13 +57,11 @@ static const struct step_field clock_fields[] = {
 	NAMED("base_ns", clock.base_ns),           NAMED("status", clock.status),
 	NAMED("max_error_us", clock.max_error_us), NAMED("error_us", clock.error_us),
 	NAMED("boot_ns", clock.boot_ns),           {0}};
-static const struct step_field rlimit_fields[] = {NAMED("pid", rlimit.pid),
-						  NAMED("start", rlimit.start),
-						  TEXT_FIELD("name", rlimit.name),
-						  NAMED("resource", rlimit.resource),
-						  NAMED("want", rlimit.want),
-						  NAMED("was", rlimit.was),
-						  {0}};
+static const struct step_field rlimit_fields[] = {
+	NAMED("pid", rlimit.pid),        NAMED("start", rlimit.start),
+	TEXT_FIELD("name", rlimit.name), NAMED("resource", rlimit.resource),
+	NAMED("want", rlimit.want),      NAMED("want_before", rlimit.want_before),
+	NAMED("was", rlimit.was),        {0}};
 static const struct step_field power_fields[] = {
 	NAMED("how", power.how), NAMED("force", power.force), {0}};
 

@@ -141,9 +141,10 @@ struct step_rlimit {
 	uint64_t pid;
 	uint64_t start;
 	char name[16];
-	uint64_t resource; /* RLIMIT_* */
-	uint64_t want;     /* the soft limit */
-	uint64_t was;      /* read before the change */
+	uint64_t resource;    /* RLIMIT_* */
+	uint64_t want;        /* the soft limit */
+	uint64_t want_before; /* of ours, while it changes in steps: ours as well */
+	uint64_t was;         /* read before the change */
 };
 
 enum power { POWER_REBOOT, POWER_OFF, POWER_PANIC, _POWER_MAX };

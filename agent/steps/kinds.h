@@ -73,6 +73,7 @@ int clock_undo_alone(struct step *s, struct text *note);
 int rlimit_prepare(struct step *s, const struct step_env *env, struct error *e);
 int rlimit_apply(struct step *s, const struct step_env *env, struct error *e);
 bool rlimit_prepare_update(struct step *s, const struct step *fresh);
+int rlimit_update(struct step *s, const struct step_env *env, struct error *e);
 int rlimit_undo_alone(struct step *s, struct text *note);
 
 int power_apply(struct step *s, const struct step_env *env, struct error *e);

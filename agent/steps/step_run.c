@@ -43,6 +43,11 @@ static const struct {
 			.update = clock_apply,
 			.undo_alone = clock_undo_alone},
 	[STEP_POWER] = {.apply = power_apply},
+	[STEP_RLIMIT] = {.prepare = rlimit_prepare,
+			 .apply = rlimit_apply,
+			 .prepare_update = rlimit_prepare_update,
+			 .update = rlimit_update,
+			 .undo_alone = rlimit_undo_alone},
 };
 
 int step_prepare(struct step *s, const struct step_env *env, struct error *e)

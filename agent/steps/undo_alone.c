@@ -13,6 +13,7 @@ static int (*const undo[_STEP_KIND_MAX])(struct step *s, struct text *note) = {
 	[STEP_FREEZE] = freeze_undo_alone,
 	[STEP_UNIT] = unit_undo_alone,
 	[STEP_CLOCK] = clock_undo_alone,
+	[STEP_RLIMIT] = rlimit_undo_alone,
 };
 
 int step_undo_alone(struct step *s, struct text *note)
