@@ -20,20 +20,23 @@
 /* The host keeps so many whatever a cgroup may have. */
 #define HOST_RESERVE 64
 
-/* The bottom of a thread's stack. */
-struct slot {
-	_Atomic uint32_t go;    /* 1: end */
-	_Atomic uint32_t alive; /* cleared by the kernel when it has ended */
+/* A thread's stack, at its bottom. */
+union slot {
+	struct {
+		_Atomic uint32_t go;    /* 1: end */
+		_Atomic uint32_t alive; /* cleared by the kernel when it has ended */
+	};
+	char whole[SLOT_SIZE];
 };
 
 struct threads {
 	struct fill fill; /* first */
-	char *block[BLOCKS_MAX];
+	union slot *block[BLOCKS_MAX];
 };
 
-static struct slot *slot_of(const struct threads *t, uint64_t i)
+static union slot *slot_of(const struct threads *t, uint64_t i)
 {
-	return (struct slot *)(t->block[i / BLOCK_SLOTS] + i % BLOCK_SLOTS * SLOT_SIZE);
+	return &t->block[i / BLOCK_SLOTS][i % BLOCK_SLOTS];
 }
 
 static void futex_wait(_Atomic uint32_t *word, uint32_t value)
@@ -45,7 +48,7 @@ static void futex_wait(_Atomic uint32_t *word, uint32_t value)
  * the first one waits for it to end. */
 __attribute__((no_sanitize("address", "undefined"))) static int sleep_until_told(void *arg)
 {
-	struct slot *s = arg;
+	union slot *s = arg;
 
 	while (atomic_load_explicit(&s->go, memory_order_acquire) == 0)
 		futex_wait(&s->go, 0);
@@ -56,11 +59,11 @@ static int start(struct threads *t, uint64_t i)
 {
 	const int flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
 			  CLONE_SYSVSEM | CLONE_CHILD_CLEARTID;
-	char **block = &t->block[i / BLOCK_SLOTS];
-	struct slot *s;
+	union slot **block = &t->block[i / BLOCK_SLOTS];
+	union slot *s;
 
 	if (!*block) {
-		void *p = mmap(NULL, (size_t)BLOCK_SLOTS * SLOT_SIZE, PROT_READ | PROT_WRITE,
+		void *p = mmap(NULL, BLOCK_SLOTS * sizeof(union slot), PROT_READ | PROT_WRITE,
 			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 		if (p == MAP_FAILED)
@@ -70,9 +73,7 @@ static int start(struct threads *t, uint64_t i)
 	s = slot_of(t, i);
 	atomic_store(&s->go, 0);
 	atomic_store(&s->alive, 1);
-	return clone(sleep_until_told, (char *)s + SLOT_SIZE, flags, s, NULL, NULL, &s->alive) < 0
-		       ? -errno
-		       : 0;
+	return clone(sleep_until_told, s + 1, flags, s, NULL, NULL, &s->alive) < 0 ? -errno : 0;
 }
 
 /* A cgroup's limit is what is shared out where there is one; the host's is never used up by it. */
@@ -87,7 +88,6 @@ static int want(struct fill *f, const struct share *share, uint64_t *ret)
 		r = gauge_own_cgroup_read(&cgroup);
 	if (r < 0)
 		return r;
-	/* The first thread is this process itself, and nobody's wish. */
 	if (cgroup.limit == GAUGE_NO_LIMIT) {
 		*ret = share_want(share, &host, f->held);
 		return 0;
@@ -119,7 +119,7 @@ static void give(struct fill *f, uint64_t n)
 	struct threads *t = (struct threads *)f;
 
 	for (uint64_t i = f->held - n; i < f->held; i++) {
-		struct slot *s = slot_of(t, i);
+		union slot *s = slot_of(t, i);
 
 		atomic_store_explicit(&s->go, 1, memory_order_release);
 		(void)syscall(SYS_futex, &s->go, FUTEX_WAKE, 1, NULL, NULL, 0);

@@ -235,6 +235,29 @@ static void read_units(const cJSON *facts, struct unit_facts *ret)
 	}
 }
 
+/* Of a process: `open` are the numbers of its descriptors, and the limit is that of one process. */
+static void read_exhaust(const cJSON *facts, struct facts *ret)
+{
+	const cJSON *o = cJSON_GetObjectItemCaseSensitive(facts, "exhaust"), *item;
+	struct exhaust_facts *x = &ret->exhaust;
+
+	check_known(o, " limit used inCgroup pid start name open ");
+	if (!o)
+		return;
+	x->limit = (uint64_t)number_of(o, "limit", 0);
+	x->in_cgroup = is_true(o, "inCgroup");
+	x->pid = (pid_t)number_of(o, "pid", 0);
+	x->start = (uint64_t)number_of(o, "start", 0);
+	assert_true(str_copy(x->name, sizeof(x->name), string_of(o, "name", "")));
+	cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(o, "open"))
+	{
+		x->descriptors.open[item->valueint / 64] |= 1ULL << (item->valueint % 64);
+		x->descriptors.used++;
+	}
+	x->descriptors.limit = x->descriptors.hard = x->limit;
+	x->used = (uint64_t)number_of(o, "used", (double)x->descriptors.used);
+}
+
 static void read_so_far(const cJSON *facts, struct facts *ret, struct plan *so_far)
 {
 	const cJSON *array = cJSON_GetObjectItemCaseSensitive(facts, "soFar"), *item;
@@ -256,7 +279,7 @@ static void read_facts(const cJSON *facts, const struct policy *policy, struct p
 
 	check_known(facts,
 		    " cpus interfaces flows processes soFar ownPids callerPid seed user tcx grade "
-		    " aims cgroups leaf mount units ");
+		    " aims cgroups leaf mount units exhaust ");
 	*ret = (struct facts){.policy = policy,
 			      .caller_pid = (pid_t)number_of(facts, "callerPid", 0),
 			      .seed = (uint64_t)number_of(facts, "seed", 0),
@@ -269,6 +292,7 @@ static void read_facts(const cJSON *facts, const struct policy *policy, struct p
 	read_interfaces(facts, ret);
 	read_flows(facts, ret);
 	read_processes(facts, ret);
+	read_exhaust(facts, ret);
 	read_aims(facts, ret);
 	read_cgroups(facts, &ret->cgroups);
 	ret->leaf = (uint32_t)number_of(facts, "leaf", 0);
