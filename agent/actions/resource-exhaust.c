@@ -154,7 +154,7 @@ static int look_files(const struct resource_exhaust *p, struct facts *facts, str
 
 static int look_pids(const struct resource_exhaust *p, struct facts *facts, struct error *e)
 {
-	struct gauge g, own;
+	struct gauge g, own = {0};
 	int r = gauge_pids_read(&g);
 
 	if (r == 0)

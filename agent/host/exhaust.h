@@ -19,9 +19,9 @@ struct descriptors {
 /* Returns 0, -ESRCH, or another negative errno. */
 int descriptors_read(pid_t pid, struct descriptors *ret);
 
-/* The lowest limit with which `room` more can be opened: the kernel gives the lowest number that is
- * free, and refuses those from the limit on. Numbers from DESCRIPTORS_SHOWN on are taken to be in
- * use without a gap. Pure. */
+/* The highest limit with which no more than `room` can be opened: the kernel gives the lowest
+ * number that is free, and refuses those from the limit on. Numbers from DESCRIPTORS_SHOWN on are
+ * taken to be in use without a gap. Pure. */
 uint64_t descriptors_limit_for(const struct descriptors *d, uint64_t room);
 
 #endif

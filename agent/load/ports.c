@@ -61,13 +61,14 @@ static int bind_port(const struct ports *p, int fd, unsigned port)
 
 static unsigned bound_port(int fd)
 {
-	struct sockaddr_storage a = {0};
+	/* The port is at the same place in both. */
+	struct sockaddr_in6 a = {0};
 	socklen_t n = sizeof(a);
 
-	if (getsockname(fd, (struct sockaddr *)&a, &n) < 0)
-		return 0;
-	return ntohs(a.ss_family == AF_INET ? ((struct sockaddr_in *)&a)->sin_port
-					    : ((struct sockaddr_in6 *)&a)->sin6_port);
+	_Static_assert(offsetof(struct sockaddr_in, sin_port) ==
+			       offsetof(struct sockaddr_in6, sin6_port),
+		       "one port for both families");
+	return getsockname(fd, (struct sockaddr *)&a, &n) < 0 ? 0 : ntohs(a.sin6_port);
 }
 
 /* In the thread whose table it is for. One socket tries until a port is free; -EADDRINUSE: none is.

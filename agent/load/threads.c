@@ -80,7 +80,7 @@ static int start(struct threads *t, uint64_t i)
 static int want(struct fill *f, const struct share *share, uint64_t *ret)
 {
 	const struct share host_share = {true, 100, HOST_RESERVE};
-	struct gauge host, cgroup;
+	struct gauge host, cgroup = {0};
 	uint64_t most;
 	int r = gauge_pids_read(&host);
 

@@ -13,6 +13,7 @@ import os
 import pathlib
 import platform
 import re
+import resource
 import shutil
 import signal
 import statistics
@@ -396,6 +397,63 @@ class DiskFreeze(Target):
         self.mount.close()
 
 
+class ExhaustPids(Target):
+    """Threads inside a cgroup of its own, of the pids controller."""
+
+    hold, steps = "child", 1
+
+    def __init__(self, directory):
+        super().__init__(directory)
+        mount = next(where for _, where, kind, options, *_ in map(str.split, pathlib.Path("/proc/self/mounts").read_text().splitlines())
+                     if kind in ("cgroup", "cgroup2") and "pids" in options.split(",") or kind == "cgroup2" and
+                     "pids" in (pathlib.Path(where) / "cgroup.subtree_control").read_text().split())
+        self.name = f"/fce{os.getpid()}x{next(_numbers)}"
+        self.cgroup = pathlib.Path(mount + self.name)
+        self.cgroup.mkdir()
+        (self.cgroup / "pids.max").write_text("100")
+
+    def body(self):
+        return {"action": "resource-exhaust", "parameters": {"resource": "pids", "cgroup": self.name}}
+
+    def off(self):
+        # Not pids.current: that counts zombies as well, until we wait for them.
+        return [f"worker {p} lives" for p in map(int, (self.cgroup / "cgroup.procs").read_text().split()) if harness.alive(p)]
+
+    def close(self):
+        wait_for(lambda: harness.reap_orphans() or (self.cgroup / "pids.current").read_text() == "0\n", "the cgroup is empty")
+        self.cgroup.rmdir()
+
+
+class ExhaustFilesPid(Target):
+    """The limit of a process, lowered and put back; a ramp changes it meanwhile."""
+
+    steps = 1
+
+    def __init__(self, directory):
+        super().__init__(directory)
+        self.victim = Victim(directory)
+        self.limit = resource.prlimit(self.victim.pid, resource.RLIMIT_NOFILE)
+
+    def body(self):
+        return {"action": "resource-exhaust", "parameters": {"resource": "files", "pid": self.victim.pid,
+                                                             "from": 50, "over": "200ms", "steps": 2}}
+
+    def during(self, d, fault):
+        wait_for(lambda: resource.prlimit(self.victim.pid, resource.RLIMIT_NOFILE)[0] < 100 or
+                 is_stopped(self.faultd_pid) or not harness.alive(self.faultd_pid), "the end of the ramp")
+        d.get("/v1/status")
+
+    def off(self):
+        now = resource.prlimit(self.victim.pid, resource.RLIMIT_NOFILE)
+        return [f"the limit is {now} instead of {self.limit}"] if now != self.limit else []
+
+    def pids(self):
+        return [self.victim.pid]
+
+    def close(self):
+        self.victim.close()
+
+
 KINDS = {
     "cpu-stress": CpuStress,
     "loss-tcx": LossTcx,
@@ -410,6 +468,8 @@ KINDS = {
     "disk-throttle": DiskThrottle,
     "disk-throttle-ramp": DiskThrottleRamp,
     "disk-freeze": DiskFreeze,
+    "exhaust-pids": ExhaustPids,
+    "exhaust-files-pid": ExhaustFilesPid,
 }
 
 
