@@ -70,7 +70,7 @@ static const struct row rows[] = {
 	 FIELD(struct resource_exhaust, pid),
 	 .min = 1,
 	 .max = INT32_MAX,
-	 .text = "the process whose files; children it starts meanwhile inherit its lower limit and keep it"},
+	 .text = "the process whose files; what it starts meanwhile inherits the lower limit, which is put back too while its parents live"},
 	TARGET_ROWS(struct resource_exhaust),
 	GRADE_ROWS(struct resource_exhaust, "percent or count"),
 };
@@ -211,7 +211,10 @@ static int look_process(const struct resource_exhaust *p, struct facts *facts, s
 	if (r < 0)
 		return error_set(e, ERROR_UNSUPPORTED, r,
 				 "cannot read the descriptors of process %s (%s): %s", shown,
-				 process->name, strerror(-r));
+				 process->name,
+				 r == -EPERM ? "it belongs to another user, and faultd lacks the "
+					       "privilege (CAP_SYS_RESOURCE)"
+					     : strerror(-r));
 	x->pid = process->pid;
 	x->start = process->start;
 	(void)str_copy(x->name, sizeof(x->name), process->name);

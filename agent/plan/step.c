@@ -57,11 +57,15 @@ static const struct step_field clock_fields[] = {
 	NAMED("base_ns", clock.base_ns),           NAMED("status", clock.status),
 	NAMED("max_error_us", clock.max_error_us), NAMED("error_us", clock.error_us),
 	NAMED("boot_ns", clock.boot_ns),           {0}};
-static const struct step_field rlimit_fields[] = {
-	NAMED("pid", rlimit.pid),        NAMED("start", rlimit.start),
-	TEXT_FIELD("name", rlimit.name), NAMED("resource", rlimit.resource),
-	NAMED("want", rlimit.want),      NAMED("want_before", rlimit.want_before),
-	NAMED("was", rlimit.was),        {0}};
+static const struct step_field rlimit_fields[] = {NAMED("pid", rlimit.pid),
+						  NAMED("start", rlimit.start),
+						  TEXT_FIELD("name", rlimit.name),
+						  NAMED("resource", rlimit.resource),
+						  NAMED("since", rlimit.since),
+						  NAMED("want", rlimit.want),
+						  NAMED("want_before", rlimit.want_before),
+						  NAMED("was", rlimit.was),
+						  {0}};
 static const struct step_field power_fields[] = {
 	NAMED("how", power.how), NAMED("force", power.force), {0}};
 
@@ -236,7 +240,8 @@ static void describe_rlimit(const struct step *s, struct text *t)
 
 static void undo_rlimit(const struct step *s, struct text *t)
 {
-	text_add(t, "raise it to what it was if it still is that value");
+	text_add(t, "raise it to what it was if it still is that value, also of what it started "
+		    "meanwhile");
 }
 
 static void describe_power(const struct step *s, struct text *t)

@@ -141,8 +141,9 @@ struct step_rlimit {
 	uint64_t pid;
 	uint64_t start;
 	char name[16];
-	uint64_t resource;    /* RLIMIT_* */
-	uint64_t want;        /* the soft limit */
+	uint64_t resource; /* RLIMIT_* */
+	uint64_t since;    /* clock ticks since boot: its children from then on inherit the limit */
+	uint64_t want;     /* the soft limit */
 	uint64_t want_before; /* of ours, while it changes in steps: ours as well */
 	uint64_t was;         /* read before the change */
 };

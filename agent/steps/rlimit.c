@@ -5,9 +5,11 @@
 #include <inttypes.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "steps/kinds.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
 #include "util/proc.h"
 
 static int cannot(struct error *e, int r, const struct step_rlimit *l)
@@ -42,6 +44,7 @@ int rlimit_prepare(struct step *s, const struct step_env *env, struct error *e)
 
 	if (r < 0)
 		return cannot(e, r, l);
+	l->since = boot_ns() / (NSEC_PER_SEC / (uint64_t)sysconf(_SC_CLK_TCK));
 	l->was = now.rlim_cur;
 	l->want_before = l->want;
 	return 1;
