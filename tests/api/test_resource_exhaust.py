@@ -4,11 +4,13 @@
 Aimed at processes, a cgroup and a network namespace of the test's own; of the host only 2000 open files and 500 threads."""
 
 import contextlib
+import errno
 import itertools
 import os
 import pathlib
 import resource
 import signal
+import socket
 import subprocess
 import sys
 
@@ -184,11 +186,18 @@ def namespace():
     run("ip", "netns", "del", name)
 
 
-def bound(name, kind):
-    """The local ports of the namespace's sockets, without those with a peer."""
-    out = run("ip", "netns", "exec", name, "cat", f"/proc/net/{kind}", f"/proc/net/{kind}6")
-    return sorted(int(f[1].rpartition(":")[2], 16) for line in out.splitlines()
-                  if (f := line.split())[0].endswith(":") and f[2].rpartition(":")[2] == "0000")
+def taken(name, kind=socket.SOCK_STREAM):
+    """The ephemeral ports of the namespace that cannot be bound. (/proc/net/tcp does not show what is only bound.)"""
+    found = []
+    with harness.network_namespace(name):
+        for port in range(40000, 40200):
+            with socket.socket(socket.AF_INET, kind) as s:
+                try:
+                    s.bind(("127.0.0.1", port))
+                except OSError as e:
+                    assert e.errno == errno.EADDRINUSE
+                    found.append(port)
+    return found
 
 
 def files_open():
@@ -401,14 +410,15 @@ def test_ports_of_a_target(faultd, actor, cgroup, namespace):
     assert a.do("listen 80") == "ok"
     assert a.do("connect 127.0.0.1 80") == "ok"
     assert a.do("release") == "ok"
-    before = bound(namespace, "tcp")
     fault = faultd.start_fault("resource-exhaust", resource="ports", cgroup=cgroup.path, protocol="both")
     wait_for(lambda: a.do("connect 127.0.0.1 80") == "Cannot assign requested address", "no port is left")
     assert a.do("bind SOCK_STREAM") == "Address already in use"
     wait_for(lambda: a.do("bind SOCK_DGRAM") == "Address already in use", "no UDP port is left")
-    assert 40100 not in bound(namespace, "tcp"), "a reserved port was taken"
+    everything = [p for p in range(40000, 40200) if p != 40100]
+    assert taken(namespace) == everything, "all but what is reserved"
+    assert taken(namespace, socket.SOCK_DGRAM) == everything
     faultd.stop_fault(fault)
-    assert bound(namespace, "tcp") == before and bound(namespace, "udp") == []
+    assert taken(namespace) == taken(namespace, socket.SOCK_DGRAM) == []
     assert a.do("release") == "ok"
     assert a.how_many("connect 127.0.0.1 80", 10) == (10, "ok")
 
@@ -431,10 +441,10 @@ def test_ports_without_faultd(tmp_path, alone, actor, namespace):
         a = actor("ip", "netns", "exec", namespace)
         assert a.do("listen 80") == "ok"
         d.start_fault("resource-exhaust", resource="ports", reserve=3)
-        wait_for(lambda: len(bound(namespace, "tcp")) == 1 + 196, "all but the reserve")
+        wait_for(lambda: len(taken(namespace)) == 196, "all but the reserve")
         assert a.how_many("connect 127.0.0.1 80", 10)[1] == "Cannot assign requested address"
         d.kill()
-        wait_for(lambda: len(bound(namespace, "tcp")) == 1, "all are free")
+        wait_for(lambda: taken(namespace) == [], "all are free")
         assert a.how_many("connect 127.0.0.1 80", 10) == (10, "ok")
     finally:
         d.close()
