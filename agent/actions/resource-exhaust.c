@@ -416,7 +416,7 @@ const struct action action_resource_exhaust = {
 		"Workers hold open files, sleeping threads (each costs about 28 KiB of memory, counted in the "
 		"cgroup it is in) or bound ephemeral ports until so many are in use in all. Once a second they "
 		"look what others use, and give back what the reserve lacks. They die when the fault ends, with "
-		"faultd, and at their own deadline. Root may open files beyond the host's limit, and a port that "
+		"faultd, and at their own deadline; tens of thousands of threads take up to a second for it. Root may open files beyond the host's limit, and a port that "
 		"already has a connection can still serve for connections to other peers. For the files of one "
 		"process its soft limit is lowered instead and put back at the end, from the journal.",
 	.hold = HOLD_JOURNAL,
