@@ -292,13 +292,13 @@ static void read_facts(const cJSON *facts, const struct policy *policy, struct p
 	read_interfaces(facts, ret);
 	read_flows(facts, ret);
 	read_processes(facts, ret);
-	read_exhaust(facts, ret);
 	read_aims(facts, ret);
 	read_cgroups(facts, &ret->cgroups);
 	ret->leaf = (uint32_t)number_of(facts, "leaf", 0);
 	read_mount(facts, &ret->mount);
 	if (cJSON_GetObjectItemCaseSensitive(facts, "units"))
 		read_units(facts, &ret->unit);
+	read_exhaust(facts, ret); /* shares its place with the mount's */
 	read_so_far(facts, ret, so_far);
 }
 
