@@ -89,5 +89,7 @@ extern const struct load_kind load_freeze;
 extern const struct load_kind load_descriptors;
 extern const struct load_kind load_ports;
 extern const struct load_kind load_threads;
+extern const struct load_kind load_disk;
+extern const struct load_kind load_io;
 
 #endif

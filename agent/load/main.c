@@ -28,6 +28,8 @@ static const struct load_kind *const kinds[] = {
 	&load_descriptors,
 	&load_ports,
 	&load_threads,
+	&load_disk,
+	&load_io,
 };
 
 #define N_KINDS (sizeof(kinds) / sizeof(kinds[0]))
