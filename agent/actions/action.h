@@ -33,6 +33,8 @@ struct aim {
 	uint64_t first_start;
 	struct cpu_list cpus; /* it may run on */
 	char freezer[320];    /* the file that freezes it, or "" */
+	struct mount_facts
+		mount; /* of a path, as its processes see it: for actions that have one */
 };
 
 struct memory_facts {

@@ -182,7 +182,7 @@ static void read_aims(const cJSON *facts, struct facts *ret)
 		struct aim *a = &aims[ret->n_aims++];
 
 		check_known(item, " path shown inner pid start cpus freezer quota memory memoryUsed"
-				  " pids pidsUsed ");
+				  " pids pidsUsed mount ");
 		a->inner = is_true(item, "inner");
 		a->first_pid = (pid_t)number_of(item, "pid", 0);
 		a->first_start = (uint64_t)number_of(item, "start", 0);
@@ -192,6 +192,7 @@ static void read_aims(const cJSON *facts, struct facts *ret)
 			str_copy(a->freezer, sizeof(a->freezer), string_of(item, "freezer", "")));
 		read_cpus(item, &a->cpus);
 		read_limits(item, &a->limits);
+		read_mount(item, &a->mount);
 	}
 }
 
