@@ -158,6 +158,44 @@ class CpuStress(Target):
         return [f"worker {p} lives" for p in workers_of(self.faultd_pid)]
 
 
+class DiskTarget(Target):
+    """A small tmpfs: each fault on it holds space, in files that nobody can see."""
+
+    hold, steps = "child", 1
+    action, parameters = None, {}
+
+    def __init__(self, directory):
+        super().__init__(directory)
+        self.path = self.directory / f"disk{next(_numbers)}"
+        self.path.mkdir(parents=True)
+        run("mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", self.path)
+        self.space = self.look()
+
+    def look(self):
+        v = os.statvfs(self.path)
+        return v.f_bfree, v.f_ffree
+
+    def body(self):
+        return {"action": self.action, "parameters": {"path": str(self.path), **self.parameters}}
+
+    def off(self):
+        found = [f"worker {p} lives" for p in workers_of(self.faultd_pid)]
+        if (now := self.look()) != self.space:
+            found.append(f"{now} blocks and inodes are free instead of {self.space}")
+        return found + [f"{name} is left" for name in os.listdir(self.path)]
+
+    def close(self):
+        run("umount", self.path)
+
+
+class DiskFill(DiskTarget):
+    action, parameters = "disk-fill", {"percent": 100}
+
+
+class IoStress(DiskTarget):
+    action, parameters = "io-stress", {"bytes": "4MiB"}
+
+
 class NetworkTarget(Target):
     """A veth pair of its own, without addresses: nothing has to pass, things have to be there or not."""
 
@@ -456,6 +494,8 @@ class ExhaustFilesPid(Target):
 
 KINDS = {
     "cpu-stress": CpuStress,
+    "disk-fill": DiskFill,
+    "io-stress": IoStress,
     "loss-tcx": LossTcx,
     "blackhole-tcx": BlackholeTcx,
     "loss-clsact": LossClsact,
