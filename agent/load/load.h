@@ -86,6 +86,7 @@ struct load_kind {
 
 extern const struct load_kind load_cpu;
 extern const struct load_kind load_freeze;
+extern const struct load_kind load_memory;
 extern const struct load_kind load_descriptors;
 extern const struct load_kind load_ports;
 extern const struct load_kind load_threads;

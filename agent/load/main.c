@@ -25,6 +25,7 @@
 static const struct load_kind *const kinds[] = {
 	&load_cpu,
 	&load_freeze,
+	&load_memory,
 	&load_descriptors,
 	&load_ports,
 	&load_threads,
