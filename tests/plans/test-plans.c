@@ -134,6 +134,17 @@ static void read_processes(const cJSON *facts, struct facts *ret)
 	}
 }
 
+static void read_memory(const cJSON *facts, struct facts *ret)
+{
+	const cJSON *memory = cJSON_GetObjectItemCaseSensitive(facts, "memory");
+
+	if (!memory)
+		return;
+	check_known(memory, " total available ");
+	ret->memory = (struct memory_facts){(uint64_t)number_of(memory, "total", 0),
+					    (uint64_t)number_of(memory, "available", 0)};
+}
+
 /* "mount", of the host or of an aim. */
 static void read_mount(const cJSON *of, struct mount_facts *m)
 {
@@ -280,7 +291,7 @@ static void read_facts(const cJSON *facts, const struct policy *policy, struct p
 
 	check_known(facts,
 		    " cpus interfaces flows processes soFar ownPids callerPid seed user tcx grade "
-		    " aims cgroups leaf mount units exhaust ");
+		    " aims cgroups leaf memory mount units exhaust ");
 	*ret = (struct facts){.policy = policy,
 			      .caller_pid = (pid_t)number_of(facts, "callerPid", 0),
 			      .seed = (uint64_t)number_of(facts, "seed", 0),
@@ -297,6 +308,7 @@ static void read_facts(const cJSON *facts, const struct policy *policy, struct p
 	read_cgroups(facts, &ret->cgroups);
 	ret->leaf = (uint32_t)number_of(facts, "leaf", 0);
 	read_mount(facts, &ret->mount);
+	read_memory(facts, ret);
 	if (cJSON_GetObjectItemCaseSensitive(facts, "units"))
 		read_units(facts, &ret->unit);
 	read_exhaust(facts, ret); /* shares its place with the mount's */
