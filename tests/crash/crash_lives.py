@@ -196,6 +196,13 @@ class IoStress(DiskTarget):
     action, parameters = "io-stress", {"bytes": "4MiB"}
 
 
+class MemoryStress(CpuStress):
+    """Two workers, killed while they fill or after that."""
+
+    def body(self):
+        return {"action": "memory-stress", "parameters": {"bytes": "48MiB", "workers": 2}}
+
+
 class NetworkTarget(Target):
     """A veth pair of its own, without addresses: nothing has to pass, things have to be there or not."""
 
@@ -494,6 +501,7 @@ class ExhaustFilesPid(Target):
 
 KINDS = {
     "cpu-stress": CpuStress,
+    "memory-stress": MemoryStress,
     "disk-fill": DiskFill,
     "io-stress": IoStress,
     "loss-tcx": LossTcx,
