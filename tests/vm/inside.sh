@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Runs as root in the machine that run.sh boots, and nowhere else. Phase 1 installs faultd as the README says
-# and tries everything that needs systemd; it ends with faults active. Phase 2 is the boot after that.
+# Runs as root in the machine that run.sh boots, and nowhere else, once in each boot. The first installs faultd as
+# the README says, tries everything that needs systemd, runs the pytest tests, and ends with faults active. The second
+# looks at what that left. Then come the tests that reboot the machine, each in two boots (see conftest.py).
 # Results go to the second serial port: "ok", "not ok", and "#" for what was measured.
 # shellcheck disable=SC2317 # functions are called by check
 set -u
 
-if [ ! -c /dev/ttyS1 ] || ! grep -q faultd.phase= /proc/cmdline; then
+if [ ! -c /dev/ttyS1 ] || ! grep -q faultd.start= /proc/cmdline; then
 	echo "inside.sh: made for the machine that run.sh boots" >&2
 	exit 2
 fi
@@ -19,6 +20,8 @@ units="faultd.socket $services"
 sock=/run/faultd/faultd.sock
 host=fvm0
 there=10.255.77.2
+top=/opt/faultd-test
+store=/var/lib/faultd-test # survives a boot: its number, results so far, tests to come
 n=0
 
 # The promises are 250 ms and 2 s. An emulated machine on a busy host gets a little more; what was measured
@@ -140,7 +143,7 @@ part() {
 	note "== $1"
 }
 
-# ---- phase 1
+# ---- parts
 
 make_world() {
 	ip netns add peer
@@ -496,33 +499,92 @@ test_stop_all() {
 	check "started again" systemctl start faultd.socket faultd.service
 }
 
-phase1() {
-	make_world
-	test_install
-	test_directives
-	test_activation
-	test_users
-	test_cpu
-	test_network
-	test_pause
-	test_stop
-	test_kill
-	test_kill_both
-	test_hang
-	test_hang_alone
-	test_second_guardian
-	test_oom
-	test_guardian_restart
-	test_reload
-	test_watchdog
-	test_journal
-	test_stop_all
-	test_again_and_again
-	part "power off with faults active"
-	check "faults" start_faults
+# ---- pytest
+
+# The results of each test are given by vm_tap.py, which goes on counting from ours.
+run_pytest() { # ARGUMENTS...
+	local status
+	echo "$n" >$store/count
+	(cd $top && FAULTD_BUILD_DIR=$top/build FAULTD_TAP=/dev/ttyS1 FAULTD_TAP_COUNT=$store/count PYTHONPATH=$top/tests/vm \
+		PYTHONDONTWRITEBYTECODE=1 exec python3 -m pytest -q -p vm_tap "$@") >/run/pytest.log 2>&1
+	status=$?
+	n=$(cat $store/count)
+	# 1: some failed, which they have said; 5: none was chosen
+	case $status in
+	0 | 1 | 5) ;;
+	*) check "pytest can run $*" eval "tail -n 40 /run/pytest.log; false" ;;
+	esac
+	sed -n '/^=* back after a crash/,/^=* [a-z]* *test summary\|^=* [0-9]/p' /run/pytest.log | grep -v '^=' | notes
+	note "measured: $((EPOCHSECONDS - part_start)) s for this part so far"
 }
 
-# ---- phase 2
+test_pytest() {
+	part "pytest: what needs cgroup v2, systemd or a machine of its own"
+	run_pytest -m "not reboots" tests/vm
+}
+
+# Held by the journal alone, so that a guardian is all there is; a few points of each.
+test_crash() {
+	part "the crash matrix on this kernel"
+	run_pytest tests/vm/crash_v2.py
+}
+
+wanted() { # NAME: does it match faultd.only= ?
+	[ -z "$only" ] || [[ $1 == *"$only"* ]]
+}
+
+# ---- the first boot
+
+first_boot() {
+	local name
+	make_world
+	test_install
+	[[ $only != tests/* ]] || {
+		part "pytest: $only"
+		run_pytest "$only"
+		return
+	}
+	for name in directives activation users cpu network pause stop kill kill_both hang hang_alone second_guardian oom \
+		guardian_restart reload watchdog journal stop_all again_and_again crash; do
+		! wanted $name || test_$name
+	done
+	if [ -z "$only" ]; then
+		test_pytest
+	else
+		part "pytest: $only"
+		run_pytest -m "not reboots" -k "$only" tests/vm
+	fi
+	(cd $top && PYTHONDONTWRITEBYTECODE=1 python3 -m pytest -q --collect-only -m reboots ${only:+-k "$only"} tests/vm) |
+		grep :: >$store/queue
+	if wanted after; then
+		part "reboot with faults active"
+		check "faults" start_faults
+		go_down
+	fi
+}
+
+# By faultd itself where it can. Does not return.
+go_down() {
+	echo after >$store/expected
+	save
+	if faultctl actions | grep -q '^host-reboot '; then
+		note "by host-reboot"
+		faultctl run host-reboot --yes 2>&1 | notes
+	else
+		note "by systemctl: this build has no host-reboot"
+		systemctl reboot
+	fi
+	sleep 120
+	rm $store/expected
+	check "it reboots" false
+}
+
+save() {
+	echo "$n" >$store/count
+	sync
+}
+
+# ---- the boots after
 
 test_after() {
 	local said
@@ -542,11 +604,35 @@ test_after() {
 	systemctl --no-pager --failed --plain --no-legend | notes
 }
 
-phase=$(sed 's/.*faultd\.phase=\([0-9]\).*/\1/' /proc/cmdline)
-note "$(uname -sr), $(systemctl --version | head -n 1), $(stat -f -c %T /sys/fs/cgroup), boot $phase"
+# A test that reboots the machine is run once before and once after: what it left in `expected` tells it which.
+reboot_tests() {
+	local name
+	while read -r name <$store/queue; do
+		part "pytest: $name"
+		run_pytest "$name"
+		rm -f $store/expected
+		sed -i 1d $store/queue
+		save
+	done
+}
+
+only=$(sed -n 's/.*faultd\.only=\([^ ]*\).*/\1/p' /proc/cmdline)
+boot=$(($(cat $store/boot 2>/dev/null || echo 0) + 1))
+echo $boot >$store/boot
+n=$(cat $store/count 2>/dev/null || echo 0)
+part_start=$EPOCHSECONDS
+note "$(uname -sr), $(systemctl --version | head -n 1), $(stat -f -c %T /sys/fs/cgroup), boot $boot"
 systemctl is-system-running --wait >/dev/null
-case $phase in
-1) phase1 ;;
-2) test_after ;;
-esac
+if [ $boot = 1 ]; then
+	: >$store/queue
+	save
+	first_boot
+elif [ "$(cat $store/expected)" = after ]; then
+	rm $store/expected
+	test_after
+fi
+reboot_tests
 echo "1..$n"
+sync
+systemctl --no-block poweroff
+sleep 60
