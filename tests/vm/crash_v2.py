@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The crash matrix on cgroup v2 and Linux 6.1: a few points of each kind, from the first to the last of a life.
+
+Emulated, a life takes seconds, so the ways to die take turns. FAULTD_VM_POINTS says how many points of a kind."""
+
+import os
+import pathlib
+import signal
+import sys
+import time
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "crash"))
+
+import crash_lives  # noqa: E402
+from crash_lives import AT_ONCE, HUNG, KILLED, TOLERANCE, Life, dump, guardian_all  # noqa: E402
+from lib.harness import assert_put_back, wait_for  # noqa: E402
+
+POINTS = int(os.environ.get("FAULTD_VM_POINTS", "6"))
+
+
+class InCgroup(crash_lives.Target):
+    """Something in a cgroup of its own, inside one that is delegated."""
+
+    parent = None  # set by the fixture
+
+    def __init__(self, directory):
+        super().__init__(directory)
+        self.c = self.parent.child(f"crash{next(crash_lives._numbers)}")
+        self.victim = self.member().run()
+        self.before = self.state()
+
+    def member(self):
+        return self.c
+
+    def state(self):
+        return {"below": self.c.children(), "freeze": self.c.read("cgroup.freeze"), "cpu": self.c.read("cpu.max"),
+                "processes": len(self.c.pids()), "io": self.c.read("io.max")}
+
+    def off(self):
+        now = self.state()
+        return [f"{k} is {now[k]}, not {v}" for k, v in self.before.items() if now[k] != v]
+
+    def pids(self):
+        return [self.victim.pid]
+
+    def close(self):
+        self.c.close()
+
+
+class Freeze(InCgroup):
+    steps = 1
+
+    def body(self):
+        return {"action": "process-pause", "parameters": {"cgroup": self.c.name}}
+
+
+class Load(InCgroup):
+    hold, steps = "child", 1
+
+    def body(self):
+        return {"action": "cpu-stress", "parameters": {"cgroup": self.c.name, "percent": 5, "cpus": "1"}}
+
+
+class LoadInLeaf(InCgroup):
+    steps = 2
+
+    def member(self):
+        app = self.c.child("app")
+        self.c.write("cgroup.subtree_control", "+cpu")
+        return app
+
+    def body(self):
+        return {"action": "cpu-stress", "parameters": {"cgroup": self.c.name, "percent": 5, "cpus": "1"}}
+
+
+KINDS = {"freeze-v2": Freeze, "load-v2": Load, "load-leaf-v2": LoadInLeaf,
+         **{k: crash_lives.KINDS[k] for k in ("pause", "loss-clsact", "loss-clsact-foreign")}}
+
+
+@pytest.fixture
+def target(request, delegated, tmp_path, alone):
+    InCgroup.parent = delegated
+    t = KINDS[request.param](tmp_path / "target")
+    yield t
+    t.close()
+
+
+def _killed(life, kind):
+    since = time.monotonic()
+    os.kill(life.d.pid, signal.SIGKILL)
+    life.wait_back(since, KILLED, "faultd SIGKILLed", kind)
+
+
+def _hung(life, kind):
+    if not life.is_armed:  # nobody knows of a fault, and there is none
+        assert life.target.off() == []
+        return _killed(life, kind)
+    wait_for(lambda: life.d.process.poll() is not None, f"fenced at {life.where}", HUNG * TOLERANCE)
+    life.wait_back(life.at, HUNG, "faultd hung", kind)
+
+
+def _both_killed(life, kind):
+    os.kill(life.guardian, signal.SIGKILL)
+    os.kill(life.d.pid, signal.SIGKILL)
+    life.d.process.wait()
+    since = time.monotonic()
+    done = guardian_all(life.d.runtime)
+    assert done.returncode == 0, (life.where, done)
+    life.wait_back(since, AT_ONCE, "both killed, --all", kind)
+
+
+def has(target, directory):
+    """Does this build have such a fault?"""
+    target.renew()
+    d = crash_lives.harness.Faultd(directory, config=target.config)
+    try:
+        status, answer = target.start(d, dryRun=True)
+    finally:
+        d.close()
+    return "" if status == 200 else answer["message"]
+
+
+@pytest.mark.parametrize("target,kind", [(k, k) for k in KINDS], indirect=["target"], ids=list(KINDS))
+def test_crash(target, kind, tmp_path):
+    why = has(target, tmp_path / "asked")
+    if why:
+        pytest.skip(why)
+    deaths = [_killed, _hung, _both_killed]
+    before = dump([target])
+    # At least so many points: the journal made, its header and its end, and eight for each step.
+    stride = max(1, (4 + 8 * target.steps) // POINTS)
+    lives = 0
+    n = 1
+    while True:
+        life = Life(target, tmp_path / "life", n)
+        try:
+            if life.run_to_halt() is None:
+                break
+            deaths[lives % len(deaths)](life, kind)
+        finally:
+            life.end()
+        assert_put_back(before, lambda: dump([target]))
+        lives += 1
+        n += stride
+    assert lives >= min(POINTS, 4), lives
