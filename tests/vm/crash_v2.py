@@ -52,6 +52,9 @@ class InCgroup(crash_lives.Target):
 class Freeze(InCgroup):
     steps = 1
 
+    def off(self):
+        return super().off() + [f"{p} is paused" for p in self.pids() if crash_lives.is_stopped(p)]
+
     def body(self):
         return {"action": "process-pause", "parameters": {"cgroup": self.c.name}}
 
