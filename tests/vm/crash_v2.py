@@ -78,7 +78,27 @@ class LoadInLeaf(InCgroup):
         return {"action": "cpu-stress", "parameters": {"cgroup": self.c.name, "percent": 5, "cpus": "1"}}
 
 
-KINDS = {"freeze-v2": Freeze, "load-v2": Load, "load-leaf-v2": LoadInLeaf,
+class Throttle(InCgroup):
+    steps = 1
+
+    def __init__(self, directory):
+        super().__init__(directory)
+        n = os.stat("/dev/vdb").st_rdev
+        self.c.write("io.max", f"{os.major(n)}:{os.minor(n)} wbps=500000000")
+        self.before = self.state()
+
+    def body(self):
+        return {"action": "disk-throttle", "parameters": {"cgroup": self.c.name, "device": "/dev/vdb", "writeBytes": "1MiB"}}
+
+
+class Memory(InCgroup):
+    hold, steps = "child", 1
+
+    def body(self):
+        return {"action": "memory-stress", "parameters": {"cgroup": self.c.name, "bytes": "8MiB"}}
+
+
+KINDS = {"throttle-v2": Throttle, "memory-v2": Memory, "freeze-v2": Freeze, "load-v2": Load, "load-leaf-v2": LoadInLeaf,
          **{k: crash_lives.KINDS[k] for k in ("pause", "loss-clsact", "loss-clsact-foreign")}}
 
 

@@ -569,13 +569,16 @@ go_down() {
 	save
 	if faultctl actions | grep -q '^host-reboot '; then
 		note "by host-reboot"
-		faultctl run host-reboot --yes 2>&1 | notes
+		mkdir -p /etc/faultd
+		echo '{"hostActions": "allow"}' >/etc/faultd/faultd.json
+		systemctl reload faultd.service
+		faultctl run host-reboot --yes --detach 2>&1 | notes
 	else
 		note "by systemctl: this build has no host-reboot"
 		systemctl reboot
 	fi
 	sleep 120
-	rm $store/expected
+	rm -f $store/expected /etc/faultd/faultd.json
 	check "it reboots" false
 }
 
@@ -628,7 +631,7 @@ if [ $boot = 1 ]; then
 	save
 	first_boot
 elif [ "$(cat $store/expected)" = after ]; then
-	rm $store/expected
+	rm -f $store/expected /etc/faultd/faultd.json
 	test_after
 fi
 reboot_tests

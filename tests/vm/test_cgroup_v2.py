@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import signal
+import subprocess
 import time
 
 import pytest
@@ -151,12 +152,17 @@ def test_removed_while_loaded(installed, cgroup):
 
 # Memory
 
+def reserve(installed, bytes):
+    """What is left to others: these cgroups are small."""
+    return {"reserve": bytes} if "reserve" in installed.action("memory-stress")["parameters"] else {}
+
+
 def test_memory_percent_of_limit(installed, cgroup, record_property):
     installed.needs("memory-stress", "cgroup", "percent")
     c = cgroup(**{"memory.max": 128 * MIB})
     c.run()
     before = settings(c)
-    fault = installed.start_fault("memory-stress", cgroup=c.name, percent=50, duration="5m")
+    fault = installed.start_fault("memory-stress", cgroup=c.name, percent=50, duration="5m", **reserve(installed, "8MiB"))
     wait_for(lambda: int(c.read("memory.current")) > 50 * MIB, "half of the limit is used", PATIENCE)
     time.sleep(2)
     used = int(c.read("memory.current")) / MIB
@@ -175,7 +181,7 @@ def test_memory_ramp(installed, cgroup):
     c = cgroup(**{"memory.max": 128 * MIB})
     c.run()
     fault = installed.start_fault("memory-stress", cgroup=c.name, percent=60, over="8s", steps=4, duration="5m",
-                                  **{"from": 10})
+                                  **{"from": 10}, **reserve(installed, "8MiB"))
     seen = []
 
     def grown():
@@ -194,7 +200,8 @@ def test_memory_oom_is_a_result(installed, cgroup):
     c = cgroup(**{"memory.max": 64 * MIB})
     bystander = c.run()
     pid = installed.pid
-    status, fault = installed.fault("memory-stress", "5m", cgroup=c.name, bytes=f"{96 * MIB}", **_without_reserve(installed))
+    status, fault = installed.fault("memory-stress", "5m", cgroup=c.name, bytes=f"{96 * MIB}",
+                                    **reserve(installed, "0"))
     assert status == 201, fault
     wait_for(lambda: c.values("memory.events")["oom_kill"] >= 1, "the OOM killer came", PATIENCE)
     shown = wait_for(lambda: "oomKilled" in json.dumps(f := installed.show(fault)) and f, "it is told", PATIENCE)
@@ -203,10 +210,6 @@ def test_memory_oom_is_a_result(installed, cgroup):
         shown = installed.stop_fault(fault)
     assert shown["state"] == "done", shown
     wait_for(lambda: int(c.read("memory.current")) < 16 * MIB, "given back", PATIENCE)
-
-
-def _without_reserve(installed):
-    return {"reserve": "0"} if "reserve" in installed.action("memory-stress")["parameters"] else {}
 
 
 def test_memory_backs_off(installed, cgroup):
@@ -233,6 +236,87 @@ def test_memory_backs_off(installed, cgroup):
 def _oom_kills():
     lines = pathlib.Path("/proc/vmstat").read_text().splitlines()
     return next(x for x in lines if x.startswith("oom_kill "))
+
+
+# Pids
+
+def can_fork(c):
+    """A process moves in, which the controller lets it, and forks there, which it may not."""
+    p = c.run("sh", "-c", "sleep 0; true", stderr=subprocess.DEVNULL)
+    return p.wait() == 0
+
+
+def test_pids_run_out(installed, cgroup):
+    installed.needs("resource-exhaust", "resource", "cgroup")
+    c = cgroup(**{"pids.max": 60})
+    victim = c.run()
+    before = settings(c)
+    assert can_fork(c)
+    fault = installed.start_fault("resource-exhaust", resource="pids", cgroup=c.name, duration="5m")
+    wait_for(lambda: int(c.read("pids.current")) >= 60, "none is left", PATIENCE)
+    wait_for(lambda: not can_fork(c), "nobody can fork", PATIENCE)
+    assert c.values("pids.events")["max"] > 0
+    lasts(installed, fault)
+    installed.stop_fault(fault)
+    wait_for(lambda: int(c.read("pids.current")) == 1, "all back", PATIENCE)
+    assert can_fork(c) and alive(victim.pid) and settings(c) == before
+
+
+# Disks
+
+SCRATCH = "/dev/vdb"
+
+
+def device_numbers():
+    n = os.stat(SCRATCH).st_rdev
+    return f"{os.major(n)}:{os.minor(n)}"
+
+
+def io_max(c):
+    """The line of the scratch disk in io.max, as a dict; empty: no limit."""
+    for line in c.read("io.max").splitlines():
+        device, *words = line.split()
+        if device == device_numbers():
+            return dict(w.split("=") for w in words)
+    return {}
+
+
+def write_seconds(c, mib):
+    start = time.monotonic()
+    p = c.run("dd", "if=/dev/zero", f"of={SCRATCH}", f"bs={256 << 10}", f"count={mib * 4}", "oflag=direct",
+              stderr=subprocess.DEVNULL)
+    assert p.wait() == 0
+    return time.monotonic() - start
+
+
+@pytest.mark.parametrize("how", ["stopped", "killed"])
+def test_disk_throttle(installed, cgroup, record_property, how):
+    """A limit that was there comes back as it was; the others stand meanwhile."""
+    installed.needs("disk-throttle", "device", "cgroup", "writeBytes")
+    c = cgroup()
+    c.write("io.max", f"{device_numbers()} wbps={512 * MIB} riops=7777")
+    c.run()
+    before = settings(c)
+    free = write_seconds(c, 4)
+    fault = installed.start_fault("disk-throttle", device=SCRATCH, cgroup=c.name, writeBytes="1MiB", duration="5m")
+    now = io_max(c)
+    assert now["wbps"] == str(MIB) and now["riops"] == "7777", now
+    slow = write_seconds(c, 4)
+    record_property("4 MiB at 1 MiB/s", f"{slow:.1f} s (free: {free:.1f} s)")
+    assert slow > 2
+    installed.stop_fault(fault) if how == "stopped" else installed.kill()
+    wait_for(lambda: settings(c) == before, "as it was", PATIENCE)
+
+
+def test_disk_throttle_without_a_limit_before(installed, cgroup):
+    installed.needs("disk-throttle", "device", "cgroup", "readIops")
+    c = cgroup()
+    c.run()
+    before = settings(c)
+    fault = installed.start_fault("disk-throttle", device=SCRATCH, cgroup=c.name, readIops=10, duration="5m")
+    assert io_max(c)["riops"] == "10" and io_max(c)["wbps"] == "max"
+    installed.stop_fault(fault)
+    assert io_max(c) == {} and settings(c) == before
 
 
 # Processes
@@ -373,7 +457,8 @@ def test_container_memory(installed, unit):
     identity = os.urandom(32).hex()
     name = unit(f"docker-{identity}", scope=True, properties=["MemoryMax=96M"])
     c = Cgroup(prop(name, "ControlGroup"))
-    fault = installed.start_fault("memory-stress", container=identity[:12], percent=50, duration="5m")
+    fault = installed.start_fault("memory-stress", container=identity[:12], percent=50, duration="5m",
+                                  **reserve(installed, "8MiB"))
     wait_for(lambda: int(c.read("memory.current")) > 36 * MIB, "half of it", PATIENCE)
     time.sleep(1)
     assert int(c.read("memory.current")) < 72 * MIB
