@@ -334,7 +334,9 @@ def test_pause_freezes(installed, cgroup):
     used = c.values("cpu.stat")["usage_usec"]
     time.sleep(1)
     assert c.values("cpu.stat")["usage_usec"] - used < 200_000
-    late = c.run()  # born outside, it moved in
+    late = subprocess.Popen(["sleep", "100000"])
+    c.write("cgroup.procs", late.pid)  # moves in
+    c.processes.append(late)
     wait_for(lambda: frozen(c), "frozen with it", PATIENCE)
     installed.stop_fault(fault)
     wait_for(lambda: not frozen(c), "thawed", PATIENCE)
