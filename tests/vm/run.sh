@@ -100,7 +100,7 @@ image() {
 	tar -xf "$base" -C "$root" --exclude='./dev/*'
 	quietly install env DESTDIR="$root" meson install -C "$work/build" --no-rebuild
 	mkdir -p "$opt" "$root/var/lib/faultd-test" "$root/var/log/journal"
-	(cd "$top" && git ls-files -co --exclude-standard -- tests pytest.ini | tar -cf - -T -) | tar -xf - -C "$opt"
+	tar -cf - -C "$top" --exclude=__pycache__ tests pytest.ini | tar -xf - -C "$opt" --no-same-owner
 	for f in faultd ctl/faultctl guardian/faultd-guardian load/faultd-load; do
 		install -m 0755 -D "$work/build-crash/agent/$f" "$opt/build/agent/$f"
 	done
