@@ -168,7 +168,7 @@ build
 base_system
 image
 if [ -n "$shell" ]; then
-	(qemu "faultd.shell" -serial mon:stdio)
+	(qemu "quiet faultd.shell" -serial mon:stdio)
 	exit
 fi
 tests
