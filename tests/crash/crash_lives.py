@@ -425,6 +425,39 @@ class DiskThrottleRamp(DiskThrottle):
         d.get("/v1/status")
 
 
+class CgroupLeaf(CpuStress):
+    """A cgroup that has cgroups below it: on v2 the load needs one of its own beside them."""
+
+    hold, steps = "journal", 2
+
+    def __init__(self, directory):
+        super().__init__(directory)
+        root = pathlib.Path("/sys/fs/cgroup")
+        control = root / "cgroup.subtree_control"
+        if not control.exists() or "pids" not in control.read_text().split():
+            pytest.skip("needs cgroup v2 with the pids controller")
+        self.outer = root / f"fdl{os.getpid()}x{next(_numbers)}"
+        self.inside = self.outer / "inside"
+        self.inside.mkdir(parents=True)
+        (self.outer / "cgroup.subtree_control").write_text("+pids")
+        self.victim = Victim(self.directory)
+        (self.inside / "cgroup.procs").write_text(str(self.victim.pid))
+
+    def body(self):
+        return {"action": "cpu-stress", "parameters": {"cpus": "1", "percent": 5, "cgroup": f"/{self.outer.name}"}}
+
+    def off(self):
+        return super().off() + [f"{p} is left" for p in self.outer.iterdir() if p.is_dir() and p != self.inside]
+
+    def pids(self):
+        return [self.victim.pid]
+
+    def close(self):
+        self.victim.close()
+        self.inside.rmdir()
+        self.outer.rmdir()
+
+
 class DiskFreeze(Target):
     steps = 1
 
@@ -518,6 +551,7 @@ KINDS = {
     "disk-freeze": DiskFreeze,
     "exhaust-pids": ExhaustPids,
     "exhaust-files-pid": ExhaustFilesPid,
+    "cgroup-leaf": CgroupLeaf,
 }
 
 
