@@ -33,6 +33,13 @@ def cgroup(alone):
     where.rmdir()
 
 
+def times_at_the_limit(where):
+    """How often the kernel had to reclaim, or worse: nobody need be killed for it."""
+    if (where / "memory.failcnt").exists():
+        return int((where / "memory.failcnt").read_text())
+    return int(dict(line.split() for line in (where / "memory.events").read_text().splitlines())["max"])
+
+
 @pytest.mark.parametrize("kind", [k for k in KINDS if KINDS[k].hold != "none"])
 def test_at_the_limit(kind, cgroup, targets, tmp_path):
     """faultd alone is in the cgroup, with less and less room: faults start, or not, and it may be killed for them."""
@@ -65,4 +72,4 @@ def test_at_the_limit(kind, cgroup, targets, tmp_path):
                 limit.write_text(str(1 << 40))
             d.close()
     assert_put_back(before, lambda: dump([target]))
-    assert killed, "there was always room enough: nothing was tried"
+    assert killed or times_at_the_limit(where), "there was always room enough: nothing was tried"
