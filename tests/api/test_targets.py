@@ -87,14 +87,19 @@ def cpus_used(cgroup, seconds):
     return (cgroup.cpu_seconds() - used) / (time.monotonic() - t)
 
 
+def wait_use(cgroup, least, most):
+    """Others may keep the CPUs busy for a while."""
+    seen = []
+    wait_for(lambda: seen.append(cpus_used(cgroup, 1)) or least <= seen[-1] <= most, f"{least} to {most} CPUs used, not {seen}")
+
+
 def test_percent_of_the_quota(faultd, cgroups):
     c = cgroups()
     c.set_quota(0.5)
     fault = faultd.start_fault("cpu-stress", cgroup=c.path, percent=50)
     assert c.pids() == processes_named("faultd-load") != []
-    used = cpus_used(c, 2)
+    wait_use(c, 0.15, 0.35)
     faultd.stop_fault(fault)
-    assert 0.15 <= used <= 0.35, used
     assert c.pids() == []
 
 
@@ -102,18 +107,16 @@ def test_all_of_the_quota_is_not_all_of_the_host(faultd, cgroups):
     c = cgroups()
     c.set_quota(0.3)
     fault = faultd.start_fault("cpu-stress", cgroup=c.path)
-    used = cpus_used(c, 2)
+    wait_use(c, 0.2, 0.36)
     faultd.stop_fault(fault)
-    assert 0.2 <= used <= 0.36, used
 
 
 def test_without_a_quota_percent_is_of_each_cpu(faultd, cgroups):
     c = cgroups()
     fault = faultd.start_fault("cpu-stress", cgroup=c.path, cpus="1", percent=20)
     assert len(c.pids()) == 1
-    used = cpus_used(c, 2)
+    wait_use(c, 0.12, 0.28)
     faultd.stop_fault(fault)
-    assert 0.12 <= used <= 0.28, used
 
 
 def test_cpus_are_those_of_the_cgroup(faultd, cgroups):
