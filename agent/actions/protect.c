@@ -34,7 +34,14 @@ const char *protect_process(const struct process *p, const struct facts *facts)
 		return "it is part of faultd";
 	if (p->pid == facts->caller_pid)
 		return "it is the caller";
-	return policy_protects(facts->policy, p->name) ? "its name is protected" : NULL;
+	return policy_protects(facts->policy, p->name, p->contained) ? "its name is protected"
+								     : NULL;
+}
+
+void protect_look(struct process *p, const struct facts *facts)
+{
+	if (policy_protects(facts->policy, p->name, false))
+		p->contained = process_is_contained(p->pid);
 }
 
 /* Units */
@@ -139,6 +146,7 @@ static const char *why_not(const struct inquiry *q, pid_t pid, char name[static 
 		return NULL;
 	if (q->stops && is_above_caller(pid, q->facts->caller_pid))
 		return "the caller runs in it";
+	protect_look(&p, q->facts);
 	return protect_process(&p, q->facts);
 }
 

@@ -9,6 +9,10 @@
 /* Faultd, its guardian, or what they run? */
 bool protect_is_own(const struct process *p, const struct facts *facts);
 
+/* Reads what protect_process() has to know beside the process' name; without it a container's own
+ * init is taken for the host's. */
+void protect_look(struct process *p, const struct facts *facts);
+
 /* Each returns why it is out of bounds, or NULL. */
 const char *protect_process(const struct process *p, const struct facts *facts);
 const char *protect_unit(const char *name, const struct facts *facts);

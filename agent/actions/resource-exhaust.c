@@ -192,6 +192,7 @@ static int look_process(const struct resource_exhaust *p, struct facts *facts, s
 {
 	struct exhaust_facts *x = &facts->exhaust;
 	const struct process *process;
+	struct process looked_at;
 	const char *why;
 	char shown[24];
 	int r = process_list_read(false, &facts->processes);
@@ -203,7 +204,9 @@ static int look_process(const struct resource_exhaust *p, struct facts *facts, s
 	if (!process || process->state == 'Z')
 		return error_field(e, "parameters.pid", shown, "a process that runs",
 				   "no process %s", shown);
-	why = protect_process(process, facts);
+	looked_at = *process;
+	protect_look(&looked_at, facts);
+	why = protect_process(&looked_at, facts);
 	if (why)
 		return error_set(e, ERROR_DENIED, -EACCES, "process %s (%s) is protected: %s",
 				 shown, process->name, why);

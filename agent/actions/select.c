@@ -368,6 +368,8 @@ static int read_processes(const struct selection *s, bool descendants, struct fa
 	if (r < 0)
 		return error_set(e, ERROR_FAILED, r, "cannot read /proc: %s", strerror(-r));
 	mark(&facts->processes, &in);
+	for (size_t i = 0; i < facts->processes.n; i++)
+		protect_look(&facts->processes.process[i], facts);
 	return 0;
 }
 

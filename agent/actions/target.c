@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "actions/protect.h"
+#include "host/units.h"
 #include "util/cleanup.h"
 #include "util/proc.h"
 
@@ -212,11 +213,28 @@ static void add_suffix(const char *unit, char *ret, size_t size)
 	(void)snprintf(ret, size, "%s%s", unit, has ? "" : ".service");
 }
 
+static int add_services(const char *name, struct found *found)
+{
+	__attribute__((cleanup(unit_list_done))) struct unit_list list = {0};
+	int r = units_find(&name, 1, &list);
+
+	for (size_t i = 0; r == 0 && i < list.n; i++) {
+		if (list.unit[i].running && list.unit[i].cgroup[0])
+			r = found_add(found, list.unit[i].cgroup);
+	}
+	return r;
+}
+
+/* systemd knows aliases, and where its services are; of slices and scopes, and where it cannot be
+ * asked, the cgroup has the unit's name. */
 static int find_unit(const struct target *t, const struct cgroup_layout *l, struct found *found)
 {
 	char name[sizeof(t->unit) + 16];
 
 	add_suffix(t->unit, name, sizeof(name));
+	if (add_services(name, found) == 0 && found->n > 0)
+		return 0;
+	found->n = 0;
 	return search_all(l, name, fits_unit, found);
 }
 

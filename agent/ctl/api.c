@@ -141,6 +141,14 @@ const cJSON *json_object(const cJSON *obj, const char *key)
 	return cJSON_IsObject(value) ? value : NULL;
 }
 
+/* Up to 2^53 a double holds every one of them. */
+static bool is_whole(const cJSON *value)
+{
+	double d = cJSON_IsNumber(value) ? value->valuedouble : 0.5;
+
+	return d > -0x1p53 && d < 0x1p53 && d == (double)(long long)d;
+}
+
 static void put_plain(FILE *to, const cJSON *value)
 {
 	const cJSON *item;
@@ -153,6 +161,8 @@ static void put_plain(FILE *to, const cJSON *value)
 			put_plain(to, item);
 			fputs(item->next ? "," : "", to);
 		}
+	} else if (is_whole(value)) {
+		fprintf(to, "%.0f", value->valuedouble); /* cJSON would round it */
 	} else if (value && !cJSON_IsNull(value)) {
 		_cleanup_(freep) char *json = must(cJSON_PrintUnformatted(value));
 

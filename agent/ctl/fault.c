@@ -182,15 +182,18 @@ char *fault_outcome(const cJSON *fault)
 
 int fault_exit(const cJSON *fault)
 {
+	static const char *const as_asked[] = {"deadline", "completed", "stopped by ", "oomKilled",
+					       "skipped"};
 	const char *reason = json_text(fault, "reason");
 
 	if (is_state(fault, "stuck"))
 		return EXIT_STUCK;
 	if (!is_state(fault, "done"))
 		return EXIT_FAILED;
-	if (strcmp(reason, "deadline") == 0 || strcmp(reason, "completed") == 0 ||
-	    strncmp(reason, "stopped by ", strlen("stopped by ")) == 0)
-		return EXIT_DONE;
+	for (size_t i = 0; i < ARRAY_SIZE(as_asked); i++) {
+		if (strncmp(reason, as_asked[i], strlen(as_asked[i])) == 0)
+			return EXIT_DONE;
+	}
 	return EXIT_FAILED;
 }
 

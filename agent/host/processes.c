@@ -269,6 +269,16 @@ const struct process *process_list_find(const struct process_list *list, pid_t p
 	return NULL;
 }
 
+bool process_is_contained(pid_t pid)
+{
+	char path[40];
+	struct stat own, its;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/ns/pid", (int)pid);
+	return stat(path, &its) == 0 && stat("/proc/self/ns/pid", &own) == 0 &&
+	       (its.st_ino != own.st_ino || its.st_dev != own.st_dev);
+}
+
 int user_lookup(const char *name, uid_t *ret)
 {
 	_cleanup_fclose_ FILE *f = NULL;

@@ -15,7 +15,9 @@ struct process {
 	uint64_t start; /* clock ticks since boot */
 	char state;     /* R S D T t Z X I */
 	bool kernel_thread;
-	bool aimed; /* in a cgroup that the fault is aimed at; not known to the scan */
+	bool aimed;     /* in a cgroup that the fault is aimed at; not known to the scan */
+	bool contained; /* in another PID namespace than ours; asked for with process_is_contained()
+			 */
 	char name[16];
 	char command[512]; /* arguments separated by blanks, shortened; "" when not asked for */
 };
@@ -52,6 +54,9 @@ struct process_filter {
 int process_list_read_some(const struct process_filter *filter, struct process_list *ret);
 
 const struct process *process_list_find(const struct process_list *list, pid_t pid);
+
+/* Does it run in a PID namespace of its own, as in a container? False when that cannot be told. */
+bool process_is_contained(pid_t pid);
 
 /* A user name (from /etc/passwd only: a directory service could block the loop) or number.
  * Returns 0 or -ENOENT. */

@@ -23,14 +23,8 @@
 #define EXIT_USAGE 2
 
 static const struct load_kind *const kinds[] = {
-	&load_cpu,
-	&load_freeze,
-	&load_memory,
-	&load_descriptors,
-	&load_ports,
-	&load_threads,
-	&load_disk,
-	&load_io,
+	&load_cpu,   &load_freeze,  &load_memory, &load_descriptors,
+	&load_ports, &load_threads, &load_disk,   &load_io,
 };
 
 #define N_KINDS (sizeof(kinds) / sizeof(kinds[0]))

@@ -33,19 +33,15 @@ static const char *const always_protected_units[] = {
 	"faultd-guardian",
 };
 
-/* What keeps a host reachable and in order; `protectedProcesses` adds to these. */
-static const char *const always_protected[] = {
-	"systemd",
-	"init",
-	"systemd-journald",
-	"systemd-logind",
-	"systemd-udevd",
-	"systemd-network",
-	"dbus-daemon",
-	"dbus-broker",
-	"NetworkManager",
-	"sshd",
+/* What keeps a host reachable and in order; `protectedProcesses` adds to these. The first ones go
+ * by the same names in containers, where they keep that container in order, not the host. */
+static const char *const protected_on_host[] = {
+	"systemd",         "init",        "systemd-journald", "systemd-logind", "systemd-udevd",
+	"systemd-network", "dbus-daemon", "dbus-broker",      "NetworkManager", "sshd",
 	"sshd-session",
+};
+
+static const char *const always_protected[] = {
 	"amazon-ssm-agent",
 	"ssm-agent-worker",
 	"ssm-session-worker",
@@ -179,12 +175,20 @@ int policy_check_fault(const struct policy *p, const struct policy_question *q, 
 	return 0;
 }
 
-bool policy_protects(const struct policy *p, const char *name)
+static bool has_comm(const char *const *names, size_t n, const char *comm)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(always_protected); i++) {
-		if (strncmp(always_protected[i], name, COMM_LENGTH) == 0)
+	for (size_t i = 0; i < n; i++) {
+		if (strncmp(names[i], comm, COMM_LENGTH) == 0)
 			return true;
 	}
+	return false;
+}
+
+bool policy_protects(const struct policy *p, const char *name, bool contained)
+{
+	if (has_comm(always_protected, ARRAY_SIZE(always_protected), name) ||
+	    (!contained && has_comm(protected_on_host, ARRAY_SIZE(protected_on_host), name)))
+		return true;
 	for (size_t i = 0; i < p->protected_processes.n; i++) {
 		if (strncmp(p->protected_processes.name[i], name, COMM_LENGTH) == 0)
 			return true;

@@ -64,8 +64,8 @@ struct policy_question {
 int policy_check_fault(const struct policy *p, const struct policy_question *q, struct error *e);
 
 /* Is a process of this name out of bounds? Only the first 15 characters of a name exist in the
- * kernel. */
-bool policy_protects(const struct policy *p, const char *name);
+ * kernel. `contained`: it runs in a container, where an init or an sshd is not the host's. */
+bool policy_protects(const struct policy *p, const char *name, bool contained);
 
 /* Is this unit, or what is mounted at this point, out of bounds by name? */
 bool policy_protects_unit(const struct policy *p, const char *name);

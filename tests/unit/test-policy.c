@@ -47,11 +47,11 @@ static void test_full(void **state)
 	assert_int_equal(p.protected_processes.n, 2);
 	assert_string_equal(p.group, "wheel");
 	assert_int_equal(p.hook, HOOK_CLSACT);
-	assert_true(policy_protects(&p, "postgres"));
-	assert_true(policy_protects(&p, "my-very-long-da"));
-	assert_true(policy_protects(&p, "sshd"));
-	assert_false(policy_protects(&p, "postgre"));
-	assert_false(policy_protects(&p, "postgresql"));
+	assert_true(policy_protects(&p, "postgres", false));
+	assert_true(policy_protects(&p, "my-very-long-da", false));
+	assert_true(policy_protects(&p, "sshd", false));
+	assert_false(policy_protects(&p, "postgre", false));
+	assert_false(policy_protects(&p, "postgresql", false));
 }
 
 static void test_bad(void **state)
@@ -181,9 +181,13 @@ static void test_built_in(void **state)
 
 	assert_int_equal(parse(NULL, &p, &e), 0);
 	for (size_t i = 0; i < COUNT(names); i++)
-		assert_true(policy_protects(&p, names[i]));
+		assert_true(policy_protects(&p, names[i], false));
 	for (size_t i = 0; i < COUNT(others); i++)
-		assert_false(policy_protects(&p, others[i]));
+		assert_false(policy_protects(&p, others[i], false));
+	/* in a container they are that container's */
+	assert_false(policy_protects(&p, "systemd", true));
+	assert_false(policy_protects(&p, "sshd", true));
+	assert_true(policy_protects(&p, "ssm-agent-worker", true));
 }
 
 int main(void)
