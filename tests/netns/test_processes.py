@@ -351,3 +351,24 @@ def test_a_pause_is_put_back_when_faultd_stops(faultd, crowd):
     assert faultd.stop() == 0
     wait_for(lambda: stopped(pids) == [], "continued")
     assert {p: proc_stat(p)[2] for p in pids} == before
+
+
+def test_init_of_a_container(faultd, tmp_path):
+    """A name that is protected on the host means nothing in a PID namespace of its own; outside it still does."""
+    harness.copy_of_sleep(tmp_path, "systemd")
+    outside = subprocess.Popen([tmp_path / "systemd", "600"])
+    inside = subprocess.Popen(["unshare", "--pid", "--fork", "--kill-child", str(tmp_path / "systemd"), "600"])
+    try:
+        children = pathlib.Path(f"/proc/{inside.pid}/task/{inside.pid}/children")
+        pid = int(wait_for(lambda: children.read_text().strip(), "the container's init"))
+        wait_for(lambda: pathlib.Path(f"/proc/{pid}/comm").read_text().strip() == "systemd", "its name")
+        status, answer = faultd.fault("process-pause", pid=outside.pid)
+        assert status == 403 and "its name is protected" in answer["message"]
+        fault = faultd.start_fault("process-pause", pid=pid)
+        wait_for(lambda: state_of(pid) == "T", "it is stopped")
+        faultd.stop_fault(fault)
+        wait_for(lambda: state_of(pid) == "S", "it goes on")
+    finally:
+        for p in outside, inside:
+            p.kill()
+            p.wait()
