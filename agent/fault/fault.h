@@ -66,6 +66,7 @@ struct fault {
 	uint64_t begin_boot_ns; /* a delayed change is due; 0: none */
 	uint64_t start_boot_ns; /* when it was applied: what ramps and waves count from */
 	uint64_t undo_boot_ns;  /* when the present attempt began */
+	size_t undo_asked;      /* the step whose undo takes its time, and one more; 0: none */
 	uint64_t grade_boot_ns; /* when the graded value changes next; 0: never */
 	uint64_t delayed_ns;
 	uint64_t settle_us;
