@@ -200,7 +200,7 @@ class MemoryStress(CpuStress):
     """Two workers, killed while they fill or after that."""
 
     def body(self):
-        return {"action": "memory-stress", "parameters": {"bytes": "48MiB", "workers": 2}}
+        return {"action": "memory-stress", "parameters": {"bytes": "8MiB", "workers": 2}}
 
 
 class NetworkTarget(Target):
