@@ -10,6 +10,7 @@ import argparse
 import math
 import os
 import pathlib
+import random
 import re
 import shutil
 import signal
@@ -127,7 +128,8 @@ def hold(load, size, seconds):
 
 
 def rates(load, plain, stress_ng, size, rounds):
-    """({way: [bytes per second of each round]}, seconds to free it); each round begins with another way."""
+    """({way: [bytes per second of each round]}, seconds to free it); each round in another
+    order: who comes after a way with ordinary pages gets huge ones that nobody has touched yet."""
     freed = []
 
     def worker():
@@ -145,8 +147,8 @@ def rates(load, plain, stress_ng, size, rounds):
     found = {name: [] for name in ways}
     names = list(ways)
     for n in range(rounds):
-        for i in range(len(names)):
-            name = names[(n + i) % len(names)]
+        random.Random(n).shuffle(names)
+        for name in names:
             found[name].append(ways[name]())
     return found, statistics.median(freed)
 
