@@ -93,31 +93,30 @@ int unit_settle(struct step *s, const struct step_env *env, struct error *e)
 	return is_down(state) || times.enter_us >= s->unit.stopped_us ? 0 : -EAGAIN;
 }
 
-static bool was_started_by_others(const struct step *s)
-{
-	char state[MANAGER_STATE_MAX];
-	struct manager_unit_times times;
-
-	return manager_unit_state(s->unit.name, state) == 0 && is_up(state) &&
-	       manager_unit_times(s->unit.name, &times) == 0 &&
-	       times.enter_us >= s->unit.stopped_us;
-}
-
-/* It is asked to start also when it runs: a stop that is still queued is taken back by that. A note
- * says that nothing is to be waited for. */
+/* It is asked to start also when it runs: a stop that is still queued is taken back by that.
+ * Returns -EINPROGRESS when it was accepted: that goes on record before it is waited for. */
 static int ask(struct step *s, struct text *note)
 {
 	int r;
 
-	if (was_started_by_others(s))
-		text_add(note, "%s had been started by someone else", s->unit.name);
 	s->unit.started_us = mono_us();
 	r = unit_undo_alone(s, note);
 	if (r < 0)
 		s->unit.started_us = 0;
-	else
-		s->unit.released = true;
-	return r;
+	if (r < 0 || note->length) /* which says why there is nothing to wait for */
+		return r;
+	s->unit.released = true;
+	return -EINPROGRESS;
+}
+
+/* It runs: and had come up since our stop, before we asked? */
+static void note_others(const struct step *s, struct text *note)
+{
+	struct manager_unit_times times = {0};
+
+	if (manager_unit_times(s->unit.name, &times) == 0 && times.enter_us >= s->unit.stopped_us &&
+	    times.exit_us < s->unit.started_us)
+		text_add(note, "%s had been started by someone else", s->unit.name);
 }
 
 /* Is it running, or has it run since it was asked to? Returns 0, -EINPROGRESS, or another errno. */
@@ -129,6 +128,8 @@ static int started(struct step *s, struct text *note)
 	bool has_run;
 	int r = manager_unit_state(s->unit.name, state);
 
+	if (r == 0 && is_up(state))
+		note_others(s, note);
 	if (r == 0 && (is_up(state) || (str_eq(state, "activating") && since_us > STARTING_US)))
 		return 0;
 	if (r == 0)
@@ -151,11 +152,7 @@ int unit_undo(struct step *s, const struct step_env *env, struct text *note)
 {
 	if (!s->unit.was_active)
 		return 0;
-	if (!s->unit.started_us) {
-		int r = ask(s, note);
-
-		if (r < 0 || note->length)
-			return r;
-	}
+	if (!s->unit.started_us)
+		return ask(s, note);
 	return started(s, note);
 }
