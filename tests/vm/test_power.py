@@ -88,8 +88,9 @@ def test_reboot(allowed, reboot):
         reboot.wait()
     came_up_clean(allowed, reboot)
     said = run("journalctl", "-b", "-1", "-o", "short-monotonic", "-u", "faultd.service", "-u", "faultd-guardian.service")
-    assert "going down" in said, said
+    assert "service-stop: done: faultd is stopping" in said, said
     assert "timed out" not in said, said
+    assert "could not be undone" not in said, said
 
 
 @pytest.mark.reboots
