@@ -9,7 +9,7 @@
 #include "util/clock.h"
 
 #define STARTING_US 2000000 /* a unit that is still starting then is left to systemd */
-#define GIVE_UP_US  4000000 /* what has not begun to start by then is asked again */
+#define GIVE_UP_US  4000000 /* what is down then is looked at as if it had run */
 
 static bool is_one_of(const char *state, const char *const *states)
 {
@@ -90,7 +90,11 @@ int unit_settle(struct step *s, const struct step_env *env, struct error *e)
 		return -EAGAIN;
 	if (r < 0)
 		return cannot(e, r, "see", s);
-	return is_down(state) || times.enter_us >= s->unit.stopped_us ? 0 : -EAGAIN;
+	/* One that nobody refers to is forgotten when it stops, its times too. */
+	return is_down(state) || times.enter_us >= s->unit.stopped_us ||
+			       times.exit_us >= s->unit.stopped_us
+		       ? 0
+		       : -EAGAIN;
 }
 
 /* It is asked to start also when it runs: a stop that is still queued is taken back by that.
@@ -114,7 +118,7 @@ static void note_others(const struct step *s, struct text *note)
 {
 	struct manager_unit_times times = {0};
 
-	if (manager_unit_times(s->unit.name, &times) == 0 && times.enter_us >= s->unit.stopped_us &&
+	if (manager_unit_times(s->unit.name, &times) == 0 && times.exit_us >= s->unit.stopped_us &&
 	    times.exit_us < s->unit.started_us)
 		text_add(note, "%s had been started by someone else", s->unit.name);
 }
@@ -125,7 +129,7 @@ static int started(struct step *s, struct text *note)
 	uint64_t since_us = mono_us() - s->unit.started_us;
 	char state[MANAGER_STATE_MAX];
 	struct manager_unit_times times = {0};
-	bool has_run;
+	bool over;
 	int r = manager_unit_state(s->unit.name, state);
 
 	if (r == 0 && is_up(state))
@@ -136,13 +140,14 @@ static int started(struct step *s, struct text *note)
 		r = manager_unit_times(s->unit.name, &times);
 	if (r < 0)
 		return r == -ETIMEDOUT ? -EINPROGRESS : r;
-	has_run = times.exit_us >= s->unit.started_us && times.enter_us >= times.exit_us;
+	over = since_us > GIVE_UP_US ||
+	       (times.exit_us >= s->unit.started_us && times.enter_us >= times.exit_us);
 	/* One that does its work and ends did start. */
-	if (str_eq(state, "inactive") && has_run) {
+	if (over && str_eq(state, "inactive")) {
 		text_add(note, "%s was started and has ended by itself", s->unit.name);
 		return 0;
 	}
-	if (!(str_eq(state, "failed") && has_run) && since_us < GIVE_UP_US)
+	if (!over || !str_eq(state, "failed"))
 		return -EINPROGRESS;
 	s->unit.started_us = 0; /* the next try asks again */
 	return -EIO;
