@@ -12,6 +12,7 @@
 
 #include "fault/internal.h"
 #include "util/clock.h"
+#include "util/duration.h"
 
 static void make_id(char *ret)
 {
@@ -81,6 +82,21 @@ static int settle_duration(struct fault *f, uint64_t from_alias_ms, struct error
 				   "a number with its unit, such as 30s, 5m or PT5M",
 				   "required%s and not given", interval ? " with interval" : "");
 	return 0;
+}
+
+/* What ends before it begins would be accepted and never be. */
+static int check_delay(const struct fault *f, struct error *e)
+{
+	uint64_t ms = f->action->delay_ms ? f->action->delay_ms(f->params) : 0;
+	char shown[32], allowed[48];
+	struct text t = TEXT(shown), a = TEXT(allowed);
+
+	if (ms == 0 || f->duration_ms == 0 || ms < f->duration_ms)
+		return 0;
+	duration_print(ms, &t);
+	text_add(&a, "less than the duration, ");
+	duration_print(f->duration_ms, &a);
+	return error_field(e, "parameters.delay", shown, allowed, "%s is too long", shown);
 }
 
 static int ask_policy(const struct faults *all, const struct fault *f, const struct request *q,
@@ -263,6 +279,8 @@ static int understand(struct faults *all, const struct request *q, const struct 
 	r = action_parse(action, alias, q->parameters, f->params, &alias_ms, e);
 	if (r == 0)
 		r = settle_duration(f, alias_ms, e);
+	if (r == 0)
+		r = check_delay(f, e);
 	if (r == 0)
 		f->canonical = print_canonical(f);
 	if (r == 0 && !f->canonical)

@@ -83,3 +83,10 @@ def test_bad_offsets(faultd, parameters, words):
     status, error = faultd.fault("clock-skew", "10m", parameters=parameters, dryRun=True)
     assert status == 400, error
     assert words in error["message"], error
+
+
+def test_delay_beyond_the_duration(faultd):
+    """It would end before it began: refused, also with the policy against it in the second place."""
+    status, error = faultd.fault("host-reboot", "10s", confirm=True, delay="10s")
+    assert status == 400, error
+    assert error["field"] == "parameters.delay" and error["value"] == "10s" and "less than" in error["allowed"], error
