@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 
+#include "actions/figures.h"
 #include "actions/grade.h"
 #include "actions/space.h"
 #include "actions/target.h"
@@ -211,16 +212,13 @@ static void describe(const void *params, struct text *t)
 static size_t figures(const struct load_report_sum *sum, double seconds, struct figure *ret,
 		      size_t room)
 {
-	const struct figure all[] = {
-		{"held", (double)sum->counter[LOAD_HELD] / (1 << 20), "MiB", "taken"},
-		{"wanted", (double)sum->counter[LOAD_WANTED] / (1 << 20), "MiB", "asked for"},
-		{"yielded", (double)sum->counter[LOAD_YIELDED], "times", "gave way to others"},
+	static const struct counter_figure shown[] = {
+		{LOAD_HELD, "held", "bytes", "taken", false},
+		{LOAD_WANTED, "wanted", "bytes", "wanted", false},
+		{LOAD_YIELDED, "yielded", "times", "gave way", false},
 	};
-	size_t n = 0;
 
-	for (; n < ARRAY_SIZE(all) && n < room; n++)
-		ret[n] = all[n];
-	return n;
+	return figures_of(shown, ARRAY_SIZE(shown), sum, seconds, ret, room);
 }
 
 static const struct alias_row ssm_rows[] = {

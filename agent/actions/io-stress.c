@@ -7,6 +7,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "actions/figures.h"
 #include "actions/grade.h"
 #include "actions/space.h"
 #include "actions/target.h"
@@ -155,23 +156,17 @@ static void describe(const void *params, struct text *t)
 static size_t figures(const struct load_report_sum *sum, double seconds, struct figure *ret,
 		      size_t room)
 {
-	double per_s = seconds > 0 ? 1 / seconds : 0, per_mib = per_s / (1 << 20);
-	const struct figure all[] = {
-		{"reads", (double)sum->counter[LOAD_READS] * per_s, "/s", "reads"},
-		{"readRate", (double)sum->counter[LOAD_READ_BYTES] * per_mib, "MiB/s", "read"},
-		{"writes", (double)sum->counter[LOAD_WRITES] * per_s, "/s", "writes"},
-		{"writeRate", (double)sum->counter[LOAD_WRITTEN_BYTES] * per_mib, "MiB/s",
-		 "written"},
-		{"syncs", (double)sum->counter[LOAD_SYNCS] * per_s, "/s", "syncs"},
-		{"held", (double)sum->counter[LOAD_HELD] / (1 << 20), "MiB", "worked on"},
-		{"yielded", (double)sum->counter[LOAD_YIELDED], "times",
-		 "gave space back to others"},
+	static const struct counter_figure shown[] = {
+		{LOAD_READS, "reads", "/s", "reads", true},
+		{LOAD_READ_BYTES, "readRate", "bytes/s", "read", true},
+		{LOAD_WRITES, "writes", "/s", "writes", true},
+		{LOAD_WRITTEN_BYTES, "writeRate", "bytes/s", "written", true},
+		{LOAD_SYNCS, "syncs", "/s", "syncs", true},
+		{LOAD_HELD, "held", "bytes", "worked on", false},
+		{LOAD_YIELDED, "yielded", "times", "gave way", false},
 	};
-	size_t n = 0;
 
-	for (; n < ARRAY_SIZE(all) && n < room; n++)
-		ret[n] = all[n];
-	return n;
+	return figures_of(shown, ARRAY_SIZE(shown), sum, seconds, ret, room);
 }
 
 static const struct alias_row ssm_rows[] = {

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "actions/figures.h"
 #include "actions/action.h"
 #include "actions/grade.h"
 #include "actions/target.h"
@@ -263,17 +264,13 @@ static void describe(const void *params, struct text *t)
 static size_t figures(const struct load_report_sum *sum, double seconds, struct figure *ret,
 		      size_t room)
 {
-	const struct figure all[] = {
-		{"held", (double)sum->counter[LOAD_HELD], "bytes", "held by the workers"},
-		{"wanted", (double)sum->counter[LOAD_WANTED], "bytes",
-		 "to be held, if others leave it"},
-		{"yielded", (double)sum->counter[LOAD_YIELDED], "", "times some was given back"},
+	static const struct counter_figure shown[] = {
+		{LOAD_HELD, "held", "bytes", "held", false},
+		{LOAD_WANTED, "wanted", "bytes", "wanted", false},
+		{LOAD_YIELDED, "yielded", "times", "gave way", false},
 	};
-	size_t n = ARRAY_SIZE(all) < room ? ARRAY_SIZE(all) : room;
 
-	(void)seconds;
-	memcpy(ret, all, n * sizeof(*ret));
-	return n;
+	return figures_of(shown, ARRAY_SIZE(shown), sum, seconds, ret, room);
 }
 
 static const struct alias_row ssm_rows[] = {

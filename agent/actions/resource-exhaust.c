@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "actions/figures.h"
 #include "actions/grade.h"
 #include "actions/protect.h"
 #include "actions/target.h"
@@ -395,20 +396,15 @@ static void describe(const void *params, struct text *t)
 static size_t figures(const struct load_report_sum *sum, double seconds, struct figure *ret,
 		      size_t room)
 {
-	static const struct {
-		enum load_counter counter;
-		const char *name, *text;
-	} shown[] = {{LOAD_HELD, "held", "held"},
-		     {LOAD_WANTED, "wanted", "wanted"},
-		     {LOAD_YIELDED, "yielded", "times given back to others"}};
-	size_t n = 0;
+	static const struct counter_figure shown[] = {
+		{LOAD_HELD, "held", "", "held", false},
+		{LOAD_WANTED, "wanted", "", "wanted", false},
+		{LOAD_YIELDED, "yielded", "times", "gave way", false},
+	};
 
 	if (!sum->workers && !sum->counter[LOAD_WANTED])
 		return 0;
-	for (size_t i = 0; i < ARRAY_SIZE(shown) && n < room; i++)
-		ret[n++] = (struct figure){shown[i].name, (double)sum->counter[shown[i].counter],
-					   "", shown[i].text};
-	return n;
+	return figures_of(shown, ARRAY_SIZE(shown), sum, seconds, ret, room);
 }
 
 extern const struct action action_resource_exhaust;

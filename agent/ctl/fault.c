@@ -157,6 +157,8 @@ static char *put_back_text(const cJSON *fault)
 {
 	double ms = json_number(fault, "undoneMs", -1);
 
+	if (strncmp(json_text(fault, "reason"), "skipped", strlen("skipped")) == 0)
+		return textf("nothing was done");
 	if (json_true(fault, "irreversible"))
 		return textf("what it did cannot be undone");
 	if (ms < 0)

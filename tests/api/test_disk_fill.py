@@ -97,7 +97,7 @@ def test_percent_of_the_file_system(kind, percent, disks, faultd):
     # At once, unless it has to be written.
     wait_for(lambda: abs(disk.used - whole * percent / 100) <= 2 * disk.block, f"not {disk.percent} %")
     assert os.listdir(disk.path).count("theirs") == 1 and len(os.listdir(disk.path)) == len(disk.names) + 1
-    wait_for(lambda: (f := figures(faultd, fault)) and abs(f["held"] - f["wanted"]) < 0.1 and f["yielded"] == 0, "figures")
+    wait_for(lambda: (f := figures(faultd, fault)) and abs(f["held"] - f["wanted"]) < 1e5 and f["yielded"] == 0, "figures")
     faultd.stop_fault(fault)
     wait_for(lambda: disk.space() == taken, f"{taken}, not {disk.space()}")
     assert disk.open_files() == [] and names.seen() == []

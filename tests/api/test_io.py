@@ -144,8 +144,8 @@ def test_a_ramp(disks, faultd):
     disk = disks()
     fault = faultd.start_fault("io-stress", path=str(disk.path), bytes="1MiB",
                                **{"from": "4MiB", "to": "40MiB", "over": "2s", "steps": 2})
-    wait_for(lambda: figures(faultd, fault)["held"] == 22, "half way")
-    wait_for(lambda: figures(faultd, fault)["held"] == 40, "at its end")
+    wait_for(lambda: figures(faultd, fault)["held"] == 22 << 20, "half way")
+    wait_for(lambda: figures(faultd, fault)["held"] == 40 << 20, "at its end")
     faultd.stop_fault(fault)
     disk.assert_as_at_first()
 
