@@ -111,7 +111,7 @@ static const struct alias aliases[] = {
 extern const struct action action_process_kill;
 const struct action action_process_kill = {
 	.name = "process-kill",
-	.summary = "Send a signal to processes, once or again and again (irreversible)",
+	.summary = "Send a signal to processes, once or again and again",
 	.description =
 		"The chosen processes get the signal through a pidfd, so that a reused pid is never hit. The "
 		"result lists each and what it led to. Protected processes are refused.",
