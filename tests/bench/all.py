@@ -90,6 +90,18 @@ def targets(options):
     part("How long to find the processes that are meant", text or why)
 
 
+def undo(options):
+    with common.alone():
+        text, why = run("undo.py", "--build", options.build, "--rounds", 5 if options.quick else 50)
+    part("Memory, disks and limits: applied, and undone", text or why)
+
+
+def memory_fill(options):
+    with common.alone():
+        text, why = run("memory_fill.py", "--build", options.build)
+    part("How fast memory is filled, and how exactly", f"```\n{text or why}\n```")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", type=pathlib.Path, default=common.default_build(), help="build directory")
@@ -101,7 +113,7 @@ def main():
     if not os.access(options.build / "agent" / "faultd", os.X_OK):
         parser.error(f"{options.build}: no build; set FAULTD_BUILD_DIR or --build")
     print(head(options.build), flush=True)
-    for measure in (latency, idle, cpu_accuracy, packet_cost, targets):
+    for measure in (latency, idle, undo, memory_fill, cpu_accuracy, packet_cost, targets):
         measure(options)
 
 
