@@ -328,7 +328,7 @@ def test_a_victim_beside_our_own_programs(faultd, sleeper, tmp_path):
     status, fault = faultd.fault("process-pause", pattern=f"{tmp_path}.*")
     assert status == 201, fault
     assert [s["text"] for s in fault["steps"]] and len(fault["steps"]) == 1
-    assert state_of(sleeper.pid) == "T"
+    wait_for(lambda: state_of(sleeper.pid) == "T", "the victim stands")
 
 
 def test_the_client_is_not_in_the_way_of_its_own_pattern(faultd, sleeper):

@@ -216,9 +216,9 @@ def test_gives_way_to_others(faultd, cgroup, other):
     fault = faultd.start_fault("memory-stress", percent=100, reserve="64MiB", cgroup=cgroup.path)
     wait_for(lambda: cgroup.usage() > 170 * MIB, "filled up to the reserve")
     for _ in range(3):
-        for mib in range(0, 161, 8):
+        for mib in range(0, 161, 4):
             assert other.take(mib)
-            time.sleep(0.02)  # the pace of a program that works with what it takes
+            time.sleep(0.03)  # the pace of a program that works with what it takes
         assert other.take(0)
     assert figures(faultd, fault)["yielded"] > 0
     assert cgroup.oom_kills() == 0 and other.process.poll() is None
