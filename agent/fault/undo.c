@@ -22,6 +22,12 @@ static bool is_released(const struct step *s)
 	return s->kind == STEP_UNIT && s->unit.released;
 }
 
+/* Its end needs nobody any more: systemd starts the unit, the worker runs no more code. */
+static bool ends_alone(const struct step *s)
+{
+	return is_released(s) || (s->kind == STEP_CHILD && s->child.killed);
+}
+
 /* Returns 0, -EINPROGRESS, or another errno. */
 static int undo_step(struct fault *f, size_t i)
 {
@@ -29,7 +35,7 @@ static int undo_step(struct fault *f, size_t i)
 	struct step *s = &f->plan.steps[i];
 	char note[TEXT_MAX] = "";
 	struct text t = TEXT(note);
-	bool was_released = is_released(s);
+	bool ended_alone = ends_alone(s);
 	int r;
 
 	if (s->state == STEP_PLANNED || s->state == STEP_UNDONE)
@@ -45,7 +51,7 @@ static int undo_step(struct fault *f, size_t i)
 		fault_note(f, note);
 	/* What goes on without us is off the record: the guardian need not mind how long it takes.
 	 */
-	if (!was_released && is_released(s))
+	if (!ended_alone && ends_alone(s))
 		(void)journal_file_mark(&f->journal, JOURNAL_UNDONE, i);
 	if (r == -EINPROGRESS)
 		return r;
@@ -58,7 +64,7 @@ static int undo_step(struct fault *f, size_t i)
 	/* What cannot be taken back stays applied, for the result. */
 	if (step_hold(s->kind) != HOLD_NONE)
 		s->state = STEP_UNDONE;
-	if (!is_released(s))
+	if (!ends_alone(s))
 		(void)journal_file_mark(&f->journal, JOURNAL_UNDONE, i);
 	return 0;
 }
@@ -82,6 +88,19 @@ static void try_again_later(struct fault *f)
 	alarm_set(f->owner);
 }
 
+/* A worker that got its SIGKILL is off the record: however long the kernel takes with it (memory to
+ * be freed, a write that has to come back), nobody could do more. */
+static void release_worker(struct fault *f, size_t i)
+{
+	struct step_child *c = &f->plan.steps[i].child;
+	int r = worker_kill(&c->pid, c->start, 0);
+
+	if ((r < 0 && r != -EINPROGRESS) || c->killed)
+		return;
+	c->killed = true;
+	(void)journal_file_mark(&f->journal, JOURNAL_UNDONE, i);
+}
+
 /* What ends at once, before anything that takes time: packets flow again before a detach waits for
  * the kernel, up to 20 ms a hook; all workers die side by side. */
 int fault_release(struct fault *f)
@@ -92,7 +111,7 @@ int fault_release(struct fault *f)
 		struct step *s = &f->plan.steps[i];
 
 		if (s->kind == STEP_CHILD && s->state != STEP_PLANNED && s->state != STEP_UNDONE)
-			(void)worker_kill(&s->child.pid, s->child.start, 0);
+			release_worker(f, i);
 		else if (s->kind == STEP_RULE)
 			r = worse(r, undo_step(f, i));
 	}
@@ -104,15 +123,15 @@ int fault_release(struct fault *f)
  * a unit stands on. */
 static int undo_all(struct fault *f)
 {
-	int r = fault_release(f), starting = 0;
+	int r = fault_release(f), starting = 0, one = 0;
 
-	for (size_t i = f->plan.n; i-- > 0 && r != -EINPROGRESS;) {
-		int one = undo_step(f, i);
-
-		if (one == -EINPROGRESS && is_released(&f->plan.steps[i]))
+	for (size_t i = f->plan.n; i-- > 0 && one != -EINPROGRESS;) {
+		one = undo_step(f, i);
+		if (one == -EINPROGRESS && is_released(&f->plan.steps[i])) {
 			starting = one;
-		else
-			r = worse(r, one);
+			one = 0;
+		}
+		r = worse(r, one);
 	}
 	return worse(starting, r);
 }

@@ -60,6 +60,7 @@ struct step_child {
 	int ready_fd;                        /* one more than the descriptor; 0: none */
 	struct load_report *report;          /* mapped by faultd while the worker lives, or NULL */
 	uint64_t counted[_LOAD_COUNTER_MAX]; /* kept when it has ended */
+	bool killed;                         /* got its SIGKILL: the rest is the kernel's to do */
 };
 
 /* BPF_LINK, QDISC, FILTER and the place of a RULE */

@@ -9,7 +9,10 @@ import time
 
 import pytest
 from crash_lives import HUNG, KILLED, TOLERANCE, assert_calm, dump, guardian_all, is_stopped, record, shows
-from lib.harness import GUARDIAN, PATIENCE, Faultd, assert_put_back, wait_for
+from lib.cgroups import Cgroup, hierarchies, unique
+from lib.harness import GUARDIAN, PATIENCE, Faultd, alive, assert_put_back, proc_stat, processes_named, wait_for
+
+OVERDUE = 0.5  # seconds past a deadline that the guardian waits: OVERDUE_MS
 
 
 @pytest.fixture
@@ -122,6 +125,32 @@ def test_guardian_hangs_while_a_fault_runs(faultd, pause):
         assert faultd.stop_fault(fault)["state"] == "done" and pause.off() == []
     finally:
         os.kill(guardian, signal.SIGCONT)
+
+
+def test_a_worker_that_dies_slowly(faultd):
+    """Its memory, or a write that has to come back, may take longer than the deadline's grace: nobody could do more
+    about it than faultd, so nobody ends faultd for it."""
+    if "freezer" not in hierarchies():
+        pytest.skip("what is frozen dies at once without the freezer of cgroup v1")
+    cgroup = Cgroup(unique(), ["freezer"])
+    try:
+        status, fault = faultd.fault("cpu-stress", "1500ms", percent=1, cpus="2")
+        assert status == 201, fault
+        load = [p for p in processes_named("faultd-load") if proc_stat(p)[1] == faultd.pid]
+        assert len(load) == 2
+        cgroup.add(*load)
+        cgroup.freeze(True)
+        wait_for(lambda: faultd.show(fault)["state"] == "undoing", "the deadline")
+        until = time.monotonic() + 4 * OVERDUE
+        while time.monotonic() < until:
+            assert faultd.process.poll() is None, faultd.log()
+            assert faultd.show(fault)["state"] == "undoing"
+            time.sleep(0.05)
+        cgroup.freeze(False)
+        faultd.wait_state(fault, "done")
+        assert not faultd.journals() and not any(alive(p) for p in load)
+    finally:
+        cgroup.close()
 
 
 def test_late_answer_starts_nothing(faultd, pause):
