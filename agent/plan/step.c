@@ -64,6 +64,8 @@ static const struct step_field rlimit_fields[] = {NAMED("pid", rlimit.pid),
 						  NAMED("since", rlimit.since),
 						  NAMED("want", rlimit.want),
 						  NAMED("want_before", rlimit.want_before),
+						  NAMED("lowest", rlimit.lowest),
+						  NAMED("highest", rlimit.highest),
 						  NAMED("was", rlimit.was),
 						  {0}};
 static const struct step_field power_fields[] = {

@@ -146,7 +146,9 @@ struct step_rlimit {
 	uint64_t since;    /* clock ticks since boot: its children from then on inherit the limit */
 	uint64_t want;     /* the soft limit */
 	uint64_t want_before; /* of ours, while it changes in steps: ours as well */
-	uint64_t was;         /* read before the change */
+	uint64_t lowest,
+		highest; /* of all that it was: what it started meanwhile has one of them */
+	uint64_t was;    /* read before the change */
 };
 
 enum power { POWER_REBOOT, POWER_OFF, POWER_PANIC, _POWER_MAX };

@@ -46,7 +46,7 @@ int rlimit_prepare(struct step *s, const struct step_env *env, struct error *e)
 		return cannot(e, r, l);
 	l->since = boot_ns() / (NSEC_PER_SEC / (uint64_t)sysconf(_SC_CLK_TCK));
 	l->was = now.rlim_cur;
-	l->want_before = l->want;
+	l->want_before = l->lowest = l->highest = l->want;
 	return 1;
 }
 
@@ -69,10 +69,16 @@ int rlimit_apply(struct step *s, const struct step_env *env, struct error *e)
 
 bool rlimit_prepare_update(struct step *s, const struct step *fresh)
 {
-	if (s->rlimit.want == fresh->rlimit.want)
+	struct step_rlimit *l = &s->rlimit;
+
+	if (l->want == fresh->rlimit.want)
 		return false;
-	s->rlimit.want_before = s->rlimit.want;
-	s->rlimit.want = fresh->rlimit.want;
+	l->want_before = l->want;
+	l->want = fresh->rlimit.want;
+	if (l->want < l->lowest)
+		l->lowest = l->want;
+	if (l->want > l->highest)
+		l->highest = l->want;
 	return true;
 }
 

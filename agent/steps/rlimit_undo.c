@@ -18,19 +18,22 @@ static bool is_ours(const struct step_rlimit *l, uint64_t value)
 	return value == l->want || value == l->want_before;
 }
 
-/* A hard limit that was lowered meanwhile is somebody's will. `ret_found`: the value it had. */
+/* A hard limit that was lowered meanwhile is somebody's will. */
+static int raise_limit(const struct step_rlimit *l, pid_t pid, struct rlimit now)
+{
+	now.rlim_cur = l->was < now.rlim_max ? l->was : now.rlim_max;
+	return prlimit(pid, (__rlimit_resource_t)l->resource, &now, NULL) < 0 ? -errno : 0;
+}
+
+/* `ret_found`: the value it had. */
 static int put_back(const struct step_rlimit *l, pid_t pid, uint64_t *ret_found)
 {
-	__rlimit_resource_t resource = (__rlimit_resource_t)l->resource;
 	struct rlimit now;
 
-	if (prlimit(pid, resource, NULL, &now) < 0)
+	if (prlimit(pid, (__rlimit_resource_t)l->resource, NULL, &now) < 0)
 		return -errno;
 	*ret_found = now.rlim_cur;
-	if (now.rlim_cur == l->was || !is_ours(l, now.rlim_cur))
-		return 0;
-	now.rlim_cur = l->was < now.rlim_max ? l->was : now.rlim_max;
-	return prlimit(pid, resource, &now, NULL) < 0 ? -errno : 0;
+	return now.rlim_cur != l->was && is_ours(l, now.rlim_cur) ? raise_limit(l, pid, now) : 0;
 }
 
 static bool descends(const struct step_rlimit *l, pid_t pid)
@@ -48,17 +51,23 @@ static bool descends(const struct step_rlimit *l, pid_t pid)
 	return false;
 }
 
+/* Which value of a ramp it inherited depends on when it started. */
+static bool is_inherited(const struct step_rlimit *l, uint64_t value)
+{
+	return value != l->was && value >= l->lowest && value <= l->highest;
+}
+
 /* One that has ended meanwhile, or has become another user's, is nothing to fail for. */
 static void put_back_heir(const struct step_rlimit *l, const char *name)
 {
 	struct rlimit now;
-	uint64_t pid, found;
+	uint64_t pid;
 
 	if (str_to_u64(name, &pid) < 0 || pid == l->pid ||
 	    prlimit((pid_t)pid, (__rlimit_resource_t)l->resource, NULL, &now) < 0)
 		return;
-	if (now.rlim_cur != l->was && is_ours(l, now.rlim_cur) && descends(l, (pid_t)pid))
-		(void)put_back(l, (pid_t)pid, &found);
+	if (is_inherited(l, now.rlim_cur) && descends(l, (pid_t)pid))
+		(void)raise_limit(l, (pid_t)pid, now);
 }
 
 /* Without readdir(3), which allocates. */

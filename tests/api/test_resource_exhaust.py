@@ -18,7 +18,7 @@ import time
 import pytest
 
 from lib import harness
-from lib.harness import alive, processes_named, run, wait_for
+from lib.harness import alive, proc_stat, processes_named, run, wait_for
 
 pytestmark = pytest.mark.usefixtures("root")
 
@@ -287,7 +287,9 @@ def test_what_it_started_meanwhile(faultd, actor, who):
     assert a.do("fork") == "ok"
     old, = children(a.pid)
     resource.prlimit(old, resource.RLIMIT_NOFILE, (50, before[1]))
-    time.sleep(0.03)  # start times are counted in hundredths of a second: it started before
+    # When it started is known to a clock tick: in the same one it would count as started meanwhile.
+    started = proc_stat(old)[2] / os.sysconf("SC_CLK_TCK")
+    wait_for(lambda: time.clock_gettime(time.CLOCK_BOOTTIME) > started + 0.02, "the next tick")
     fault = faultd.start_fault("resource-exhaust", resource="files", pid=a.pid, reserve=50 - len(os.listdir(f"/proc/{a.pid}/fd")))
     assert a.files()[0] == 50
     assert a.how_many("fork", 3) == (3, "ok")
@@ -299,6 +301,26 @@ def test_what_it_started_meanwhile(faultd, actor, who):
         faultd.kill()
     wait_for(lambda: [resource.prlimit(p, resource.RLIMIT_NOFILE) for p in [a.pid, *new]] == [before] * 4, "all are back")
     assert resource.prlimit(old, resource.RLIMIT_NOFILE)[0] == 50
+
+
+@pytest.mark.parametrize("who", ["faultd", "guardian"])
+def test_what_it_started_during_a_ramp(faultd, actor, who):
+    """It has the value that the ramp had then."""
+    a = actor()
+    before = a.files()
+    fault = faultd.start_fault("resource-exhaust", resource="files", pid=a.pid, **{"from": 50}, to=80, over="2s", steps=4)
+    seen = []
+    for _ in range(4):
+        wait_for(lambda: a.files()[0] not in seen, "the next step")
+        seen.append(a.files()[0])
+        assert a.do("fork") == "ok"
+    heirs = children(a.pid)
+    assert len({resource.prlimit(p, resource.RLIMIT_NOFILE)[0] for p in heirs}) > 2
+    if who == "faultd":
+        faultd.stop_fault(fault)
+    else:
+        faultd.kill()
+    wait_for(lambda: {resource.prlimit(p, resource.RLIMIT_NOFILE) for p in [a.pid, *heirs]} == {before}, "all are back")
 
 
 def test_a_process_that_has_gone(faultd, actor):
