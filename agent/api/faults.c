@@ -87,7 +87,7 @@ static void begin(struct api *api, struct http_request *q, const struct request 
 		fault_free(f);
 	} else if (request->attach) {
 		stream_fault(api, q, f);
-	} else if (r == 1 && f->state != FAULT_JOURNALED) {
+	} else if (r == 1 && f->state != FAULT_JOURNALED && f->state != FAULT_APPLYING) {
 		answer_start(q, f, 200);
 	} else {
 		wait_for_start(api, q, f);

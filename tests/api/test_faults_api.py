@@ -3,6 +3,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -183,6 +184,36 @@ def test_attaching_to_the_fault_of_a_token(faultd, sleeper):
     stream.close()
     assert faultd.wait_state(first, "done")["reason"] == "client gone"
     wait_for(lambda: not paused(sleeper.pid), "continued")
+
+
+def test_the_same_token_while_it_is_applied(tmp_path, monkeypatch):
+    """Its worker takes its time to begin: whoever asks again waits as well."""
+    for program in (harness.FAULTD, harness.GUARDIAN):
+        shutil.copy(program, tmp_path)
+    slow = tmp_path / "faultd-load"
+    slow.write_text(f'#!/bin/sh\nwhile ! test -e {tmp_path}/go; do sleep 0.05; done\nexec {harness.LOAD.resolve()} "$@"\n')
+    slow.chmod(0o755)
+    monkeypatch.setattr(harness, "FAULTD", tmp_path / "faultd")
+    d = harness.Faultd(tmp_path / "d")
+    answers = []
+
+    def post():
+        answers.append(harness.Faultd(d.directory, start=False).fault("cpu-stress", percent=1, clientToken="one"))
+
+    threads = [threading.Thread(target=post) for _ in range(2)]
+    try:
+        threads[0].start()
+        wait_for(lambda: [f["state"] for f in faults_of(d)] == ["applying"], "it is being applied")
+        threads[1].start()
+        time.sleep(0.2)  # for an answer that should not come yet
+        assert answers == []
+        (tmp_path / "go").touch()
+        for t in threads:
+            t.join()
+        assert [a["id"] for status, a in answers if status in (200, 201)] == [answers[0][1]["id"]] * 2, answers
+    finally:
+        (tmp_path / "go").touch()
+        d.close()
 
 
 def test_many_at_once_with_one_token_are_one_fault(faultd, sleeper):
