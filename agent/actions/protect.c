@@ -110,6 +110,59 @@ const char *protect_unit(const char *name, const struct facts *facts)
 
 /* Cgroups */
 
+static bool part_ends(const char *part, const char *suffix)
+{
+	size_t n = strcspn(part, "/"), m = strlen(suffix);
+
+	return n > m && strncmp(part + n - m, suffix, m) == 0;
+}
+
+/* The host's services are in slices only: below a service or a scope are those of a user's manager,
+ * or of one in a container. NULL: it is in no service. */
+static const char *service_of(const char *path)
+{
+	for (const char *part = path + 1;; part += strcspn(part, "/") + 1) {
+		if (part_ends(part, ".service"))
+			return part;
+		if (!part_ends(part, ".slice") || !strchr(part, '/'))
+			return NULL;
+	}
+}
+
+struct unit_search {
+	const struct policy *policy;
+	char found[NAME_MAX];
+};
+
+/* For cgroup_each_below(): 1 ends it. */
+static int search_protected_unit(const char *path, void *arg)
+{
+	struct unit_search *s = arg;
+	const char *service = service_of(path);
+
+	if (!service)
+		return 0;
+	(void)snprintf(s->found, sizeof(s->found), "%.*s", (int)strcspn(service, "/"), service);
+	return policy_protects_unit(s->policy, s->found);
+}
+
+const char *protect_units_of(const char *path, const struct facts *facts, char *buffer, size_t size)
+{
+	struct unit_search s = {.policy = facts->policy};
+	int r = search_protected_unit(path, &s);
+
+	/* What is no slice has none below it. */
+	if (r == 0 && part_ends(strrchr(path, '/') + 1, ".slice"))
+		r = cgroup_each_below(&facts->cgroups, path, search_protected_unit, &s);
+	if (r == 0)
+		return NULL;
+	if (r < 0)
+		(void)snprintf(buffer, size, "what is in it cannot be told: %s", strerror(-r));
+	else
+		(void)snprintf(buffer, size, "the unit %.100s is protected by its name", s.found);
+	return buffer;
+}
+
 /* What an inquiry into a cgroup is about. */
 struct inquiry {
 	const struct facts *facts;

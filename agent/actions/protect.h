@@ -22,6 +22,9 @@ const char *protect_unit(const char *name, const struct facts *facts);
 const char *protect_cgroup(const char *path, const struct facts *facts, char *buffer, size_t size);
 /* For what takes place inside it: workers may be there already, and the caller. */
 const char *protect_target(const char *path, const struct facts *facts, char *buffer, size_t size);
+/* For both: it is, is inside of, or holds a protected service of the host's own manager. */
+const char *protect_units_of(const char *path, const struct facts *facts, char *buffer,
+			     size_t size);
 /* For what stops a file system: the root, and where faultd and the guardian have their programs,
  * sockets, journals and logs. `device`: of the file system as a whole, or st_dev. Reads the host.
  */

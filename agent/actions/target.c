@@ -441,17 +441,18 @@ static int cannot_look(const struct target *t, int r, struct error *e)
 static int check_protected(const struct target *t, const char *path, const struct facts *facts,
 			   struct error *e)
 {
-	const char *part = last_part(path), *dot = strrchr(part, '.');
 	char buffer[160];
-	const char *why;
+	const char *why = NULL;
 
 	if (str_eq(path, "/"))
 		return error_field(e, field_of(t), value_of(t),
 				   "a cgroup below the root; for the host, none at all",
 				   "the root is the whole host");
-	why = dot && str_eq(dot, ".service") && policy_protects_unit(facts->policy, part)
-		      ? "its name is protected"
-		      : protect_target(path, facts, buffer, sizeof(buffer));
+	/* A container may be inside its runtime's service. */
+	if (!t->container[0])
+		why = protect_units_of(path, facts, buffer, sizeof(buffer));
+	if (!why)
+		why = protect_target(path, facts, buffer, sizeof(buffer));
 	return why ? error_set(e, ERROR_DENIED, -EACCES, "cgroup %s is protected: %s", path, why)
 		   : 0;
 }

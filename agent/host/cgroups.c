@@ -348,17 +348,23 @@ static int walk(const struct cgroup_hierarchy *h, const char *from, struct paths
 
 int cgroup_each(const struct cgroup_layout *l, int (*each)(const char *path, void *arg), void *arg)
 {
+	return cgroup_each_below(l, "/", each, arg);
+}
+
+int cgroup_each_below(const struct cgroup_layout *l, const char *from,
+		      int (*each)(const char *path, void *arg), void *arg)
+{
 	_cleanup_paths_ struct paths p = {0};
 	int r = 0;
 
 	for (size_t i = 0; i < l->n; i++) {
-		r = walk(&l->hierarchy[i], "/", &p);
+		r = walk(&l->hierarchy[i], from, &p);
 		if (r < 0)
 			return r;
 		paths_sort(&p);
 	}
 	for (size_t i = 0; i < p.n && r == 0; i++) {
-		if (!str_eq(p.path[i], "/"))
+		if (!str_eq(p.path[i], from))
 			r = each(p.path[i], arg);
 	}
 	return r;

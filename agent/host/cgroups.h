@@ -63,6 +63,10 @@ int cgroup_file_path(const struct cgroup_hierarchy *h, const char *path, const c
  * than 65536). */
 int cgroup_each(const struct cgroup_layout *l, int (*each)(const char *path, void *arg), void *arg);
 
+/* The same for those below a plain path; one that is not there has none. */
+int cgroup_each_below(const struct cgroup_layout *l, const char *from,
+		      int (*each)(const char *path, void *arg), void *arg);
+
 /* Is there such a cgroup? `path` may also begin with a mount ("/sys/fs/cgroup/…") or lack its
  * slash: it is made plain. Returns 0 and the plain path ("/" for a root), -ENOENT, or -EINVAL ("",
  * ".", "..", too long). */

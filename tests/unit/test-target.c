@@ -4,6 +4,7 @@
  */
 #include "test.h"
 
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -308,6 +309,45 @@ static void test_protected_cgroup(void **state)
 	assert_non_null(protect_cgroup("/no-such-cgroup", &facts, buffer, sizeof(buffer)));
 }
 
+/* A slice has what is in it, a service what it made below itself; a container its own units. */
+static void test_protected_units_around(void **state)
+{
+	static const char *const directories[] = {
+		"",
+		"/a.slice",
+		"/a.slice/a-b.slice",
+		"/a.slice/a-b.slice/mine.service",
+		"/a.slice/a-b.slice/mine.service/inner",
+		"/c.slice",
+		"/c.slice/web.service",
+		"/c.slice/box.scope",
+		"/c.slice/box.scope/system.slice",
+		"/c.slice/box.scope/system.slice/mine.service",
+		"/other",
+		"/other/mine.service",
+	};
+	struct facts facts = {.policy = &policy, .cgroups.n = 1};
+	char *mount = facts.cgroups.hierarchy[0].mount;
+	char path[256], buffer[160];
+
+	(void)strcpy(mount, "/tmp/faultd-test-XXXXXX");
+	assert_non_null(mkdtemp(mount));
+	for (size_t i = 1; i < COUNT(directories); i++) {
+		(void)snprintf(path, sizeof(path), "%s%s", mount, directories[i]);
+		assert_int_equal(mkdir(path, 0755), 0);
+	}
+	for (size_t i = 1; i < COUNT(directories); i++) {
+		const char *why = protect_units_of(directories[i], &facts, buffer, sizeof(buffer));
+
+		if (!why != (i > 4))
+			fail_msg("%s: %s", directories[i], why ? why : "not protected");
+	}
+	for (size_t i = COUNT(directories); i-- > 0;) {
+		(void)snprintf(path, sizeof(path), "%s%s", mount, directories[i]);
+		assert_int_equal(rmdir(path), 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -325,6 +365,7 @@ int main(void)
 		cmocka_unit_test(test_protected_units),
 		cmocka_unit_test(test_protected_mounts),
 		cmocka_unit_test(test_protected_cgroup),
+		cmocka_unit_test(test_protected_units_around),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
