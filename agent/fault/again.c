@@ -133,10 +133,13 @@ static int apply_anew(struct fault *f, const struct plan *fresh, struct error *e
 	return fault_apply_from(f, 0, e);
 }
 
+/* Between two waves nothing is owed: the journal begins anew, or hours of waves would fill /run. */
 static int take_value(struct fault *f, const struct plan *fresh, struct error *e)
 {
-	int r = journal_file_reserve(&f->journal, fresh->n);
+	int r = f->is_off ? journal_file_restart(&f->journal) : 0;
 
+	if (r == 0)
+		r = journal_file_reserve(&f->journal, fresh->n);
 	if (r < 0)
 		return error_set(e, ERROR_FAILED, r, "cannot write the journal: %s", strerror(-r));
 	if (!f->is_off) {

@@ -69,6 +69,7 @@ int journal_file_create(struct journal_file *j, int dirfd, const struct journal_
 		r = append(j, &t);
 	if (r < 0)
 		journal_file_finish(j);
+	j->steps = j->end;
 	return r;
 }
 
@@ -93,6 +94,16 @@ int journal_file_mark(struct journal_file *j, enum journal_line_type type, size_
 int journal_file_sync(struct journal_file *j)
 {
 	return fdatasync(j->fd) < 0 || fsync(j->dirfd) < 0 ? -errno : 0;
+}
+
+int journal_file_restart(struct journal_file *j)
+{
+	if (ftruncate(j->fd, j->steps) < 0)
+		return -errno;
+	j->end = j->steps;
+	j->allocated = 0; /* it went with the rest */
+	crash_point("journal restarted");
+	return 0;
 }
 
 void journal_file_finish(struct journal_file *j)

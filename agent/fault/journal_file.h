@@ -12,6 +12,7 @@ struct journal_file {
 	int dirfd; /* not owned */
 	int fd;
 	off_t end;
+	off_t steps; /* where the header ends */
 	off_t allocated;
 	char name[64];
 };
@@ -28,6 +29,10 @@ int journal_file_sync(struct journal_file *j);
 
 /* Makes room for `n` more steps, all their lines included. Returns 0 or -ENOSPC and the like. */
 int journal_file_reserve(struct journal_file *j, size_t n);
+
+/* Forgets all steps and what became of them, for when none is owed. Returns 0 or a negative errno.
+ */
+int journal_file_restart(struct journal_file *j);
 
 /* Nothing is left to undo: marks the end, removes the file. Safe to call twice. */
 void journal_file_finish(struct journal_file *j);

@@ -262,11 +262,16 @@ def test_files_of_a_process_waves(faultd, actor):
     a = actor()
     before = a.files()
     fault = faultd.start_fault("resource-exhaust", resource="files", pid=a.pid, every="1s", **{"for": "500ms"})
-    for _ in range(2):
+    journal, = (faultd.runtime / "journal").glob("f-*")
+    sizes = []
+    for _ in range(3):
         wait_for(lambda: a.files() != before, "on")
         wait_for(lambda: a.files() == before, "off")
+        wait_for(lambda: "undone" in journal.read_text().splitlines()[-1], "which is on record")
+        sizes.append(journal.stat().st_size)
     faultd.stop_fault(fault)
     assert a.files() == before
+    assert max(sizes) < 1.5 * sizes[0], sizes  # of a wave nothing stays: there may be 43200 of them
 
 
 def test_a_limit_that_another_has_changed_is_left(faultd, actor):
