@@ -45,7 +45,7 @@ static int look_again(struct fault *f, struct error *e)
 
 	facts.seed = boot_ns();
 	facts.so_far = &f->plan;
-	facts.since_ticks = f->requested_boot_ns * (uint64_t)sysconf(_SC_CLK_TCK) / NSEC_PER_SEC;
+	facts.since_ticks = f->requested_boot_ns / (NSEC_PER_SEC / (uint64_t)sysconf(_SC_CLK_TCK));
 	r = f->action->look(f->params, &facts, e);
 
 	if (r == 0 && !facts.skipped)
