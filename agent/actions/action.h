@@ -63,6 +63,7 @@ struct unit_facts {
 };
 
 #define AIMS_MAX 64
+_Static_assert(AIMS_MAX <= CLAIMS_MAX, "each cgroup that is aimed at may be claimed");
 
 /* What an action's `look` found on the host, and all that its `plan` may know beside parameters:
  * the same parameters and facts give the same plan. */

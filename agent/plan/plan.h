@@ -6,8 +6,8 @@
 
 #include "plan/step.h"
 
-#define CLAIMS_MAX     16
-#define CLAIM_TEXT_MAX 288
+#define CLAIMS_MAX     64
+#define CLAIM_TEXT_MAX 384 /* what is claimed, and the path of a cgroup */
 
 struct plan {
 	struct step *steps;

@@ -319,6 +319,17 @@ def test_freezer(faultd, cgroups, sleepers):
     assert_put_back(before, lambda: HostState(pids=[p for p in outer.pids() + inner.pids() if p not in late]))
 
 
+def test_many_are_frozen_at_once(faultd, cgroups, sleepers):
+    outer = cgroups(controllers=("freezer",))
+    inner = [cgroups(f"{outer.path}/{i:02}", controllers=("freezer",)) for i in range(20)]
+    for c in inner:
+        sleepers(1, c)
+    fault = faultd.start_fault("process-pause", cgroup=f"{outer.path}/*")
+    assert all(c.frozen() for c in inner)
+    faultd.stop_fault(fault)
+    assert not any(c.frozen() for c in inner)
+
+
 @pytest.mark.parametrize("how", ["killed", "deadline"])
 def test_thawed_without_a_client(faultd, cgroups, sleepers, how):
     c = cgroups()
