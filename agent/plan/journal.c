@@ -143,8 +143,10 @@ void journal_replay_line(struct journal_replay *replay, const char *line, off_t 
 	}
 	if (index >= replay->n_steps)
 		replay->n_steps = index + 1;
-	if (type == JOURNAL_STEP)
+	if (type == JOURNAL_STEP) {
 		replay->step_at[index] = at;
+		replay->idle[index] = str_starts(body, "kind=cgroup ");
+	}
 	if (type == JOURNAL_BEGIN || type == JOURNAL_DID) { /* one of the two may be unreadable */
 		replay->begun[index] = 1;
 		replay->undone[index] = 0; /* it may be begun anew: waves come and go */
@@ -156,4 +158,9 @@ void journal_replay_line(struct journal_replay *replay, const char *line, off_t 
 bool journal_owes(const struct journal_replay *replay, size_t index)
 {
 	return replay->begun[index] && !replay->undone[index];
+}
+
+bool journal_affects(const struct journal_replay *replay, size_t index)
+{
+	return journal_owes(replay, index) && !replay->idle[index];
 }

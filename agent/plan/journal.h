@@ -10,6 +10,8 @@
  *   …        undone 0
  *   …        end                            nothing is left to undo
  *
+ * Between two waves, when nothing is owed, it is cut off after its first line and begins anew.
+ *
  * A line that is torn at the end of the file never preceded a change, so it is dropped and told. A
  * bad line in the middle is skipped and told: all else is still undone. */
 #ifndef FAULTD_PLAN_JOURNAL_H
@@ -61,12 +63,17 @@ struct journal_replay {
 	off_t step_at[STEPS_MAX]; /* of its last step line; 0: none was readable */
 	uint8_t begun[STEPS_MAX];
 	uint8_t undone[STEPS_MAX];
+	uint8_t idle[STEPS_MAX]; /* does nothing to the host by itself: a cgroup made for a load */
 };
 
 void journal_replay_line(struct journal_replay *replay, const char *line, off_t at);
 
 /* Has this step to be undone? (begun, and not undone) */
 bool journal_owes(const struct journal_replay *replay, size_t index);
+
+/* Does it still have an effect? (as above, and not idle) A cgroup whose workers were killed has
+ * none, but can be removed only when the kernel has done with them. */
+bool journal_affects(const struct journal_replay *replay, size_t index);
 
 uint32_t crc32_of(const char *data, size_t n);
 

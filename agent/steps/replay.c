@@ -352,14 +352,14 @@ int replay_count(int dirfd, size_t *ret)
 	return find_journals(dirfd, ret);
 }
 
-/* Past its deadline, and all that was begun is undone: what it waits for (a unit that systemd
- * starts) goes on without anybody. */
+/* Past its deadline, and all that was begun is without effect: what it waits for (a unit that
+ * systemd starts, workers that were killed) goes on without anybody. */
 static bool is_over(void)
 {
 	size_t begun = 0;
 
 	for (size_t i = 0; i < replay.n_steps; i++) {
-		if (journal_owes(&replay, i))
+		if (journal_affects(&replay, i))
 			return false;
 		begun += replay.begun[i];
 	}

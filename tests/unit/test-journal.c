@@ -435,6 +435,30 @@ static void test_begun_anew(void **state)
 	assert_true(journal_owes(&r, 0));
 }
 
+/* Workers were killed and are off the record; their cgroup goes when the kernel has done with them.
+ */
+static void test_what_has_no_effect(void **state)
+{
+	char data[FILE_MAX];
+	struct text t = {.data = data, .size = FILE_MAX};
+	const struct step cgroup = {.kind = STEP_CGROUP, .cgroup = {.path = "/x", .made = 1}},
+			  child = {.kind = STEP_CHILD, .child = {.load = "cpu", .pid = 5}};
+	struct journal_replay r;
+
+	journal_print_header(&header, &t);
+	journal_print_step(0, &cgroup, &t);
+	journal_print_step(1, &child, &t);
+	journal_print_mark(JOURNAL_BEGIN, 0, &t);
+	journal_print_mark(JOURNAL_BEGIN, 1, &t);
+	replay_bytes(data, t.length, &r);
+	assert_true(journal_owes(&r, 0) && journal_owes(&r, 1));
+	assert_true(!journal_affects(&r, 0) && journal_affects(&r, 1));
+	journal_print_mark(JOURNAL_UNDONE, 1, &t);
+	replay_bytes(data, t.length, &r);
+	assert_true(journal_owes(&r, 0) && !journal_affects(&r, 0));
+	assert_false(journal_affects(&r, 1));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -454,6 +478,7 @@ int main(void)
 		cmocka_unit_test(test_flips_of_a_line),
 		cmocka_unit_test(test_histories),
 		cmocka_unit_test(test_begun_anew),
+		cmocka_unit_test(test_what_has_no_effect),
 	};
 
 	return cmocka_run_group_tests_name("journal", tests, NULL, NULL);
