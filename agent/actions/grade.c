@@ -66,11 +66,12 @@ bool grading_of(const struct grading *g, double value, struct grade *ret, double
 	return !grade_is_flat(ret);
 }
 
+/* Workers read digits and a point, no exponent. */
 static bool add_number(struct step *s, const char *option, double v)
 {
 	char text[48];
 
-	(void)snprintf(text, sizeof(text), "%.15g", v);
+	(void)snprintf(text, sizeof(text), v < 1e-4 && v > 0 ? "%.12f" : "%.15g", v);
 	return step_load_add(s, option) && step_load_add(s, text);
 }
 
