@@ -262,6 +262,22 @@ def test_pids_run_out(installed, cgroup):
     assert can_fork(c) and alive(victim.pid) and settings(c) == before
 
 
+def test_ports_are_taken(installed):
+    """Workers have the address families that it takes, and the host has its ports again."""
+
+    def allocated():
+        line = next(x for x in pathlib.Path("/proc/net/sockstat").read_text().splitlines() if x.startswith("TCP:"))
+        return int(line.split()[line.split().index("alloc") + 1])
+
+    installed.needs("resource-exhaust", "resource", "count")
+    before = allocated()
+    fault = installed.start_fault("resource-exhaust", resource="ports", count=1000, duration="5m")
+    wait_for(lambda: allocated() >= before + 1000, "a thousand are bound", PATIENCE)
+    lasts(installed, fault)
+    installed.stop_fault(fault)
+    wait_for(lambda: allocated() < before + 100, "all back", PATIENCE)
+
+
 # Disks
 
 SCRATCH = "/dev/vdb"
