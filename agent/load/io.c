@@ -103,18 +103,22 @@ static int yield(struct io *io, uint64_t size)
 	return io->size > io->most ? cut(io, io->most) : 0;
 }
 
-/* A piece more, if that leaves the reserve alone. */
+/* A piece more, if that leaves the reserve alone: also when all workers take theirs now. */
 static int grow(struct io *io)
 {
-	uint64_t bytes = min_u64(PIECE_MAX, min_u64(io->wanted, io->most) - io->size);
+	uint64_t bytes = min_u64(PIECE_MAX, min_u64(io->wanted, io->most) - io->size), room = 0;
 	struct scratch_space space;
 	int r = scratch_space(io->fd, &space);
 
 	if (r < 0)
 		return r;
-	if (space.available < io->args->reserve + UNIT)
+	if (space.available > io->args->reserve)
+		room = space.available - io->args->reserve;
+	/* The first is for everyone. */
+	room = io->size ? room / io->args->workers : min_u64(room, UNIT);
+	if (room < UNIT)
 		return yield(io, io->size);
-	bytes = min_u64(bytes, space.available - io->args->reserve);
+	bytes = min_u64(bytes, room);
 	bytes -= bytes % UNIT;
 	r = scratch_extend(io->fd, io->size, bytes);
 	if (r == -EINVAL && io->direct) {
@@ -344,7 +348,7 @@ static int io_run(const struct hold *hold, const void *args)
 		}
 		r = fit(&io);
 		if (!point.on || point.value <= 0)
-			until = change_ns;
+			until = min_u64(change_ns, boot_ns() + LOOK_NS); /* others may need room */
 		else if (r == 0)
 			r = play_round(&io);
 		if (r < 0)

@@ -105,6 +105,21 @@ def test_tmpfs(disks, faultd):
     disk.assert_as_at_first()
 
 
+def test_many_workers_keep_the_reserve_together(disks, faultd):
+    """Each sees what is left free, and all of them take at the same time."""
+    disk = disks("tmpfs", mib=256)
+    reserve = 256 * MIB // 20
+    fault = faultd.start_fault("io-stress", path=str(disk.path), workers=16, percent=100)
+    least, end = disk.available, time.monotonic() + 3
+    while time.monotonic() < end:
+        least = min(least, disk.available)
+    assert least >= reserve, f"{least / MIB} MiB were left of {reserve / MIB}"
+    # And not much less than what was to be had.
+    assert disk.available < reserve + 3 * 16 * MIB
+    faultd.stop_fault(fault)
+    disk.assert_as_at_first()
+
+
 def test_it_gives_way_to_others(disks, faultd):
     """Others write until there would be nothing left: the fault goes on with less."""
     disk = disks()
@@ -119,6 +134,21 @@ def test_it_gives_way_to_others(disks, faultd):
     before = disk.io()
     wait_for(lambda: disk.io()[0] > before[0] + 20 and disk.io()[2] > before[2] + 20, "it goes on")
     assert faultd.show(fault)["state"] == "active"
+    (disk.path / "theirs").unlink()
+    faultd.stop_fault(fault)
+    disk.assert_as_at_first()
+
+
+def test_it_gives_way_between_waves(disks, faultd):
+    disk = disks()
+    fault = faultd.start_fault("io-stress", path=str(disk.path), percent=80, every="120s", **{"for": "1s"})
+    wait_for(lambda: disk.available < disk.at_first[2] * disk.block // 4, "the space is taken")
+    time.sleep(1)  # it is off by then
+    with open(disk.path / "theirs", "wb", buffering=0) as f:
+        f.write(os.urandom(disk.available - 2 * MIB))
+        os.fsync(f.fileno())
+    reserve = os.statvfs(disk.path).f_blocks * disk.block // 20
+    wait_for(lambda: disk.available >= reserve and figures(faultd, fault)["yielded"] > 0, "gave way")
     (disk.path / "theirs").unlink()
     faultd.stop_fault(fault)
     disk.assert_as_at_first()
