@@ -62,20 +62,6 @@ static int check(const struct service_stop *p, char ret_name[static UNIT_NAME_SI
 	return 0;
 }
 
-static int check_protected(const struct unit_list *list, const struct facts *facts, struct error *e)
-{
-	for (size_t i = 0; i < list->n; i++) {
-		const struct unit *u = &list->unit[i];
-		char buffer[160];
-		const char *why = units_protected(u, facts, buffer, sizeof(buffer));
-
-		if (why)
-			return error_set(e, ERROR_DENIED, -EACCES, "unit %s is protected: %s",
-					 u->name, why);
-	}
-	return 0;
-}
-
 static void drop_stopped(struct unit_list *list)
 {
 	size_t kept = 0;
@@ -156,7 +142,7 @@ static int look(const void *params, struct facts *facts, struct error *e)
 	drop_stopped(&list);
 	if (list.n == 0)
 		return nothing_runs(p, name, there, facts, e);
-	r = check_protected(&list, facts, e);
+	r = units_check(&list, facts, e);
 	if (r < 0)
 		return r;
 	choose(p, &list, facts->seed);

@@ -17,16 +17,16 @@ int units_cannot(struct error *e, int r)
 					 : strerror(-r));
 }
 
-const char *units_protected(const struct unit *u, const struct facts *facts, char *buffer,
-			    size_t size)
+static const char *why_not(const struct unit *u, const struct facts *facts, char *buffer,
+			   size_t size)
 {
 	const char *why = protect_unit(u->name, facts);
 
-	if (!why && u->running && u->transient)
+	if (!why && u->transient)
 		return "it is transient, so systemd would forget it";
-	if (!why && u->running && !u->can_start)
+	if (!why && !u->can_start)
 		return "it could not be started again by hand";
-	if (!why && u->running && !u->can_stop && !u->dependent)
+	if (!why && !u->can_stop && !u->dependent)
 		return "it refuses to be stopped by hand";
 	/* One without processes has no cgroup. */
 	if (!why && u->cgroup[0])
@@ -34,19 +34,20 @@ const char *units_protected(const struct unit *u, const struct facts *facts, cha
 	return why;
 }
 
-static int check_dependents(const struct unit_list *list, const struct facts *facts,
-			    struct error *e)
+int units_check(const struct unit_list *list, const struct facts *facts, struct error *e)
 {
 	for (size_t i = 0; i < list->n; i++) {
 		const struct unit *u = &list->unit[i];
 		char buffer[160];
-		const char *why =
-			u->dependent ? units_protected(u, facts, buffer, sizeof(buffer)) : NULL;
+		const char *why = u->running ? why_not(u, facts, buffer, sizeof(buffer)) : NULL;
 
-		if (why)
-			return error_set(e, ERROR_DENIED, -EACCES,
-					 "systemd would stop %s as well, which is protected: %s",
-					 u->name, why);
+		if (!why)
+			continue;
+		return error_set(e, ERROR_DENIED, -EACCES,
+				 u->dependent
+					 ? "systemd would stop %s as well, which is protected: %s"
+					 : "unit %s is protected: %s",
+				 u->name, why);
 	}
 	return 0;
 }
@@ -58,7 +59,7 @@ int units_look(struct unit_list *list, struct facts *facts, struct error *e)
 
 	if (r < 0)
 		return units_cannot(e, r);
-	r = check_dependents(list, facts, e);
+	r = units_check(list, facts, e);
 	for (size_t i = 0; r == 0 && i < list->n; i++) {
 		const struct unit *u = &list->unit[i];
 

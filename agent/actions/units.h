@@ -20,8 +20,8 @@ int units_plan(const struct facts *facts, struct plan *plan, struct error *e);
 /* The error of host/units.h. Returns r. */
 int units_cannot(struct error *e, int r);
 
-/* Why this unit must not be stopped: its name, what runs in it, the caller; NULL: it may. */
-const char *units_protected(const struct unit *u, const struct facts *facts, char *buffer,
-			    size_t size);
+/* Refuses those that run and must not be stopped: by their name, by what runs in them, or because
+ * systemd would not start them again. Returns 0 or a negative errno and the error. */
+int units_check(const struct unit_list *list, const struct facts *facts, struct error *e);
 
 #endif

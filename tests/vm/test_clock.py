@@ -205,3 +205,16 @@ def test_ntp_program_without_a_service(installed, clock, tmp_path):
     finally:
         p.kill()
         p.wait()
+
+
+def test_ntp_that_would_not_come_back(installed, clock):
+    """A transient service is forgotten when it stops, so it is not stopped."""
+    subprocess.run(["systemd-run", "--quiet", "--unit=chronyd.service", "/bin/sleep", "1000"], check=True)
+    try:
+        status, error = installed.fault("clock-skew", "10m", offset="10m")
+        assert status == 403, error
+        assert "chronyd.service" in error["message"] and "transient" in error["message"], error
+        assert prop("chronyd.service", "ActiveState") == "active"
+        assert abs(clock.off()) < 0.005
+    finally:
+        systemctl("stop", "chronyd.service", check=False)
