@@ -129,15 +129,18 @@ static void become_active(struct fault *f)
 	alarm_set(f->owner);
 }
 
-/* Returns 0, -EAGAIN when one of them has yet to take effect, or another errno and the error. */
+/* Returns 0, -EAGAIN when one of them has yet to take effect, or another errno and the error. A
+ * systemd that does not answer is waited for at each unit: a beat for each. */
 static int settle_steps(struct fault *f, struct error *e)
 {
 	struct step_env env = fault_env(f);
 	int r = 0;
 
-	guardian_link_beat(f->owner->guardian);
 	for (size_t i = 0; i < f->plan.n; i++) {
-		int settled = step_settle(&f->plan.steps[i], &env, e);
+		int settled;
+
+		guardian_link_beat(f->owner->guardian);
+		settled = step_settle(&f->plan.steps[i], &env, e);
 
 		if (settled < 0 && settled != -EAGAIN)
 			return settled;
