@@ -28,7 +28,7 @@ static int cannot_look(const struct disk_freeze *p, int r, struct error *e)
 	if (r == -ENOENT || r == -ENOTDIR || r == -ELOOP || r == -EINVAL)
 		return error_field(e, "parameters.path", p->path, "an absolute path that is there",
 				   "%s", p->path[0] ? "it is not there" : "required");
-	return error_set(e, ERROR_FAILED, r, "cannot look at %s: %s", p->path, strerror(-r));
+	return error_set(e, ERROR_FAILED, r, "cannot look at %s: %s", p->path, mount_strerror(r));
 }
 
 /* The worker and who thaws go by the mount point: a subvolume has a number of its own. */

@@ -199,7 +199,7 @@ static int look_path(const struct disk_throttle *p, struct mount_facts *ret, str
 				   "%s is not there", p->path);
 	if (r < 0)
 		return error_set(e, ERROR_FAILED, r, "cannot look at %s: %s", p->path,
-				 strerror(-r));
+				 mount_strerror(r));
 	if (ret->major == 0)
 		return error_field(e, "parameters.path", p->path, "a path on a disk, or device",
 				   "%s is on no disk that can be told (%s)", p->path, ret->type);

@@ -59,7 +59,7 @@ static int look_at(pid_t pid, const char *path, const struct facts *facts, struc
 	if (r == -EINVAL)
 		return refuse(path, "an absolute path", "does not begin with /", e);
 	(void)snprintf(why, sizeof(why), "cannot be looked at%s: %s", pid ? " in there" : "",
-		       strerror(-r));
+		       mount_strerror(r));
 	return refuse(path, "a file or directory that is there", why, e);
 }
 

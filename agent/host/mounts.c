@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/openat2.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "util/cleanup.h"
@@ -21,6 +23,9 @@
 
 #ifndef SYS_openat2
 #define SYS_openat2 437 /* 5.6; the same number everywhere */
+#endif
+#ifndef SYS_close_range
+#define SYS_close_range 436 /* 5.9 */
 #endif
 
 static bool is_octal(char c)
@@ -131,6 +136,50 @@ static int open_path(pid_t pid, const char *path)
 	return fd < 0 ? -errno : fd;
 }
 
+/* In a process that nobody waits for: whoever asks a file system that does not answer may not be
+ * able to die either. It keeps nothing of ours open but the pipe that tells its end. */
+static void ask(pid_t pid, const char *path, int pipe_fd)
+{
+	struct statvfs space;
+	int fd;
+
+	if (dup2(pipe_fd, 0) < 0 || syscall(SYS_close_range, 1U, ~0U, 0U) < 0)
+		return;
+	fd = open_path(pid, path);
+	if (fd >= 0)
+		(void)fstatvfs(fd, &space);
+}
+
+/* NFS without its server, FUSE without its daemon: returns -ETIMEDOUT. */
+static int check_answers(pid_t pid, const char *path)
+{
+	_cleanup_close_ int read_fd = -1, write_fd = -1;
+	struct pollfd p = {.events = POLLIN};
+	int fds[2], r;
+	pid_t child;
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return -errno;
+	read_fd = fds[0];
+	write_fd = fds[1];
+	p.fd = read_fd;
+	child = fork();
+	if (child < 0)
+		return -errno;
+	if (child == 0) {
+		if (fork() == 0)
+			ask(pid, path, write_fd);
+		_exit(EXIT_SUCCESS);
+	}
+	(void)close(steal_fd(&write_fd));
+	while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
+		;
+	do
+		r = poll(&p, 1, MOUNT_ANSWER_MS);
+	while (r < 0 && errno == EINTR);
+	return r < 0 ? -errno : r == 0 ? -ETIMEDOUT : 0;
+}
+
 static int read_mount_id(int fd, uint64_t *ret)
 {
 	char path[48], line[128];
@@ -223,14 +272,17 @@ static void take_space(const struct statvfs *v, struct mount_facts *ret)
 
 int mount_read(pid_t pid, const char *path, struct mount_facts *ret)
 {
-	_cleanup_close_ int fd = open_path(pid, path);
+	_cleanup_close_ int fd = -1;
 	struct mount_line line = {0};
 	struct statvfs space;
 	struct stat st;
 	uint64_t id = 0;
-	int r;
+	int r = check_answers(pid, path);
 
 	*ret = (struct mount_facts){0};
+	if (r < 0)
+		return r;
+	fd = open_path(pid, path);
 	if (fd < 0)
 		return fd;
 	if (fstat(fd, &st) < 0 || fstatvfs(fd, &space) < 0)
@@ -248,6 +300,11 @@ int mount_read(pid_t pid, const char *path, struct mount_facts *ret)
 	find_disk(find_device(&line, ret), ret);
 	take_space(&space, ret);
 	return 0;
+}
+
+const char *mount_strerror(int r)
+{
+	return r == -ETIMEDOUT ? "its file system does not answer" : strerror(-r);
 }
 
 bool mount_is_pseudo(const struct mount_facts *m)

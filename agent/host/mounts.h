@@ -21,11 +21,16 @@ struct mount_facts {
 	bool read_only;
 };
 
+#define MOUNT_ANSWER_MS 500
+
 /* Looks at the file system that `path` (absolute) is on, as process `pid` sees it; 0: as we do.
  * Links are followed, but not out of that process's root. Returns 0, -ENOENT and its like when
- * there is no such path, -EINVAL when it is not absolute, -ENAMETOOLONG, or another negative errno.
- */
+ * there is no such path, -EINVAL when it is not absolute, -ENAMETOOLONG, -ETIMEDOUT when the file
+ * system does not answer within MOUNT_ANSWER_MS, or another negative errno. */
 int mount_read(pid_t pid, const char *path, struct mount_facts *ret);
+
+/* Why it could not, in words. */
+const char *mount_strerror(int r);
 
 /* Is it no store of files, so that its space means nothing or is something else: proc, sysfs,
  * cgroups, devices, ramfs, huge pages? Pure. */

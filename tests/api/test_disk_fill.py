@@ -356,3 +356,29 @@ def test_the_alias(disks, faultd):
     status, plan = faultd.fault("AWSFIS-Run-Disk-Fill", None, parameters={"DurationSeconds": "60"}, dryRun=True)
     assert status == 200, plan
     assert "disk --path / --value 95 --of filesystem" in str(plan)
+
+
+@pytest.fixture
+def dead(tmp_path):
+    """A file system whose server does not answer: FUSE, nobody reads its requests."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    path = tmp_path / "dead"
+    path.mkdir()
+    fd = os.open("/dev/fuse", os.O_RDWR)
+    options = f"fd={fd},rootmode=40000,user_id=0,group_id=0".encode()
+    assert libc.mount(b"dead", bytes(path), b"fuse", 0, options) == 0, os.strerror(ctypes.get_errno())
+    yield path
+    os.close(fd)  # whoever still waits is answered by that
+    assert libc.umount2(bytes(path), 2) == 0
+
+
+@pytest.mark.parametrize("action", ["disk-fill", "io-stress", "disk-freeze"])
+def test_a_file_system_that_does_not_answer(action, disks, faultd, dead):
+    """faultd goes on: it is not killed for being late, and the other fault stays."""
+    other = faultd.start_fault("wait")
+    pid = faultd.pid
+    parameters = {"percent": 50} if action == "disk-fill" else {}
+    status, error = faultd.fault(action, path=str(dead), **parameters)
+    assert status in (400, 500), error
+    assert "does not answer" in error["message"], error
+    assert faultd.show(other)["state"] == "active" and faultd.pid == pid
