@@ -119,6 +119,7 @@ bool space_add_number(struct step *s, const char *option, double v)
 {
 	char text[48];
 
-	(void)snprintf(text, sizeof(text), "%.15g", v);
+	/* A worker reads no exponents: EFS has 8 EiB free. */
+	(void)snprintf(text, sizeof(text), v < 1e15 ? "%.15g" : "%.0f", v);
 	return step_load_add(s, option) && step_load_add(s, text);
 }

@@ -369,7 +369,7 @@ static const struct load_option io_options[] = {
 	{"value", "V", "how much to work on", LOAD_OPTION_NUMBER, offsetof(struct io_args, value),
 	 0, 1e15, NULL},
 	{"percent-of", "BYTES", "what 100 means: not given, the value is in bytes",
-	 LOAD_OPTION_UINT, offsetof(struct io_args, percent_of), 1, 1e18, NULL, true},
+	 LOAD_OPTION_UINT, offsetof(struct io_args, percent_of), 1, 1e19, NULL, true},
 	{"workers", "N", "that share it", LOAD_OPTION_UINT, offsetof(struct io_args, workers), 1,
 	 1024, NULL},
 	{"reserve", "BYTES", "what stays free in any case", LOAD_OPTION_UINT,
