@@ -14,7 +14,6 @@
 #include "actions/action.h"
 #include "actions/grade.h"
 #include "actions/target.h"
-#include "util/cleanup.h"
 #include "util/duration.h"
 
 enum limit { READ_BYTES, WRITE_BYTES, READ_IOPS, WRITE_IOPS, _LIMIT_MAX };
@@ -127,26 +126,6 @@ static int check_limits(const struct disk_throttle *p, struct error *e)
 
 /* The disk */
 
-/* A partition's directory in sysfs lies inside that of its disk. */
-static void take_disk(dev_t device, struct mount_facts *ret)
-{
-	char path[96];
-	_cleanup_fclose_ FILE *f = NULL;
-
-	ret->major = major(device);
-	ret->minor = minor(device);
-	(void)snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/partition", ret->major,
-		       ret->minor);
-	if (access(path, F_OK) < 0)
-		return;
-	(void)snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/../dev", ret->major, ret->minor);
-	f = fopen(path, "re");
-	if (f && fscanf(f, "%" SCNu32 ":%" SCNu32, &ret->major, &ret->minor) != 2) {
-		ret->major = major(device);
-		ret->minor = minor(device);
-	}
-}
-
 /* "259:0". Returns 0 or -EINVAL. */
 static int parse_numbers(const char *text, dev_t *ret)
 {
@@ -186,7 +165,7 @@ static int look_device(const struct disk_throttle *p, struct mount_facts *ret, s
 	if (access(sysfs, F_OK) < 0)
 		return error_field(e, "parameters.device", p->device, "a disk that is there",
 				   "there is no disk %u:%u", major(device), minor(device));
-	take_disk(device, ret);
+	mount_find_disk(device, ret);
 	return 0;
 }
 

@@ -227,7 +227,7 @@ static bool read_dev(const char *path, struct mount_facts *ret)
 }
 
 /* A partition's directory in sysfs lies inside that of its disk. */
-static void find_disk(dev_t device, struct mount_facts *ret)
+void mount_find_disk(dev_t device, struct mount_facts *ret)
 {
 	char path[96];
 
@@ -297,7 +297,7 @@ int mount_read(pid_t pid, const char *path, struct mount_facts *ret)
 		return -ENAMETOOLONG;
 	ret->device = st.st_dev;
 	ret->filesystem = makedev(line.major, line.minor);
-	find_disk(find_device(&line, ret), ret);
+	mount_find_disk(find_device(&line, ret), ret);
 	take_space(&space, ret);
 	return 0;
 }

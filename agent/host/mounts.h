@@ -32,6 +32,9 @@ int mount_read(pid_t pid, const char *path, struct mount_facts *ret);
 /* Why it could not, in words. */
 const char *mount_strerror(int r);
 
+/* The disk that a block device, which may be a partition, is or lies on: `major` and `minor`. */
+void mount_find_disk(dev_t device, struct mount_facts *ret);
+
 /* Is it no store of files, so that its space means nothing or is something else: proc, sysfs,
  * cgroups, devices, ramfs, huge pages? Pure. */
 bool mount_is_pseudo(const struct mount_facts *m);
