@@ -246,6 +246,34 @@ def can_fork(c):
     return p.wait() == 0
 
 
+@pytest.fixture
+def swap():
+    for command in ["mkswap", SCRATCH], ["swapon", SCRATCH]:
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    yield
+    subprocess.run(["swapoff", SCRATCH], check=True)
+
+
+def test_memory_is_not_swapped_out(installed, swap):
+    """The limit of the unit lets the worker lock what it holds."""
+
+    def locked():
+        found = 0
+        for status in pathlib.Path("/proc").glob("[0-9]*/status"):
+            try:
+                lines = dict(x.split(":", 1) for x in status.read_text().splitlines())
+            except OSError:
+                continue
+            if lines["Name"].strip() == "faultd-load":
+                found += int(lines["VmLck"].split()[0]) // 1024
+        return found
+
+    fault = installed.start_fault("memory-stress", bytes="64MiB", duration="5m")
+    wait_for(lambda: locked() >= 60, "it is locked", PATIENCE)
+    lasts(installed, fault)
+    installed.stop_fault(fault)
+
+
 def test_pids_run_out(installed, cgroup):
     installed.needs("resource-exhaust", "resource", "cgroup")
     c = cgroup(**{"pids.max": 60})
