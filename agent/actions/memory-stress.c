@@ -82,27 +82,6 @@ static const struct row rows[] = {
 	GRADE_ROWS(struct memory_stress, "percent (or bytes)"),
 };
 
-static int look(const void *params, struct facts *facts, struct error *e)
-{
-	const struct memory_stress *p = params;
-	int r = memory_read(&facts->memory.total, &facts->memory.available);
-
-	if (r < 0)
-		return error_set(e, ERROR_UNSUPPORTED, r, "cannot read the memory of this host: %s",
-				 strerror(-r));
-	return target_look(&p->target, facts, e);
-}
-
-static uint64_t min_u64(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
-static bool is_limited(const struct aim *aim)
-{
-	return aim && aim->limits.memory != CGROUP_NO_LIMIT;
-}
-
 static int check_amount(const struct memory_stress *p, struct error *e)
 {
 	if (p->percent == 0 && p->bytes == 0)
@@ -127,6 +106,31 @@ static int check_of(const struct memory_stress *p, const struct facts *facts, st
 				   "total or available, or a unit, cgroup or container",
 				   "the host has no limit");
 	return 0;
+}
+
+static int look(const void *params, struct facts *facts, struct error *e)
+{
+	const struct memory_stress *p = params;
+	int r = check_amount(p, e);
+
+	if (r < 0)
+		return r;
+	r = memory_read(&facts->memory.total, &facts->memory.available);
+	if (r < 0)
+		return error_set(e, ERROR_UNSUPPORTED, r, "cannot read the memory of this host: %s",
+				 strerror(-r));
+	r = target_look(&p->target, facts, e);
+	return r < 0 ? r : check_of(p, facts, e);
+}
+
+static uint64_t min_u64(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static bool is_limited(const struct aim *aim)
+{
+	return aim && aim->limits.memory != CGROUP_NO_LIMIT;
 }
 
 static int check_aim(const struct memory_stress *p, const struct facts *facts,
