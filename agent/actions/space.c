@@ -58,6 +58,11 @@ static int look_at(pid_t pid, const char *path, const struct facts *facts, struc
 		return check(path, ret, facts, e);
 	if (r == -EINVAL)
 		return refuse(path, "an absolute path", "does not begin with /", e);
+	if (pid && (r == -EACCES || r == -EPERM))
+		return error_set(e, ERROR_UNSUPPORTED, r,
+				 "faultd lacks the privilege to look at %s in there "
+				 "(CAP_SYS_PTRACE): %s",
+				 path, strerror(-r));
 	(void)snprintf(why, sizeof(why), "cannot be looked at%s: %s", pid ? " in there" : "",
 		       mount_strerror(r));
 	return refuse(path, "a file or directory that is there", why, e);
