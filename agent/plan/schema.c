@@ -54,7 +54,7 @@ static const char *allowed(const struct row *row, char *buffer, size_t size)
 		[ROW_DURATION] = DURATION_ALLOWED,
 		[ROW_PORTS] = "ports or ranges such as 443,8000-8010",
 		[ROW_CIDRS] = "addresses or prefixes such as 10.0.0.0/8,2001:db8::/32",
-		[ROW_NAMES] = "names, separated by commas",
+		[ROW_NAMES] = "names of at most 255 bytes, separated by commas",
 		[ROW_NUMBERS] = "whole numbers, separated by commas",
 		[ROW_BYTES] = BYTES_ALLOWED,
 		[ROW_QUANTITY] = "a number, bytes such as 2GiB, or a duration such as 200ms",

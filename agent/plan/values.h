@@ -31,7 +31,7 @@ struct cidr_list {
 };
 
 #define NAMES_MAX     16
-#define NAME_TEXT_MAX 64
+#define NAME_TEXT_MAX 256 /* a unit's name may be so long, mount points are longer than most */
 struct name_list {
 	uint32_t n;
 	char name[NAMES_MAX][NAME_TEXT_MAX];

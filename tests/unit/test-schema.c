@@ -189,7 +189,7 @@ static void check_bad(const struct bad *b)
 #define WHOLE     "a whole number"
 #define PORTS     "ports or ranges such as 443,8000-8010"
 #define CIDRS     "addresses or prefixes such as 10.0.0.0/8,2001:db8::/32"
-#define NAMES     "names, separated by commas"
+#define NAMES     "names of at most 255 bytes, separated by commas"
 #define NUMBERS   "whole numbers, separated by commas"
 #define DURATIONS "a number with its unit, such as 500ms, 30s, 5m, 1h, 1m30s or PT5M"
 #define KNOWN                                                                                   \
