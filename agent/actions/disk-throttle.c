@@ -13,6 +13,7 @@
 
 #include "actions/action.h"
 #include "actions/grade.h"
+#include "actions/protect.h"
 #include "actions/target.h"
 #include "util/duration.h"
 
@@ -236,6 +237,29 @@ static int look_cgroups(struct facts *facts, struct error *e)
 	return r;
 }
 
+/* Without a target the whole host is slowed, faultd and whoever would stop it included: not on the
+ * disk of anything that is needed for that. */
+static int check_protected(const struct disk_throttle *p, const struct facts *facts,
+			   struct error *e)
+{
+	struct mount_facts root;
+	const char *why = NULL;
+
+	if (p->path[0] && policy_protects_mount(facts->policy, facts->mount.point))
+		why = "it is protected by the policy";
+	else if (facts->aimed)
+		return 0;
+	else if (p->path[0])
+		why = protect_mount(facts->mount.point, facts->mount.device, facts);
+	if (!why && !facts->aimed && mount_read(0, "/", &root) == 0 && root.major != 0 &&
+	    root.major == facts->mount.major && root.minor == facts->mount.minor)
+		why = "the root is on it";
+	if (!why)
+		return 0;
+	return error_set(e, ERROR_DENIED, -EACCES, "%s is protected: %s",
+			 p->path[0] ? p->path : p->device, why);
+}
+
 static int look(const void *params, struct facts *facts, struct error *e)
 {
 	const struct disk_throttle *p = params;
@@ -245,6 +269,8 @@ static int look(const void *params, struct facts *facts, struct error *e)
 		r = look_disk(p, facts, e);
 	if (r == 0)
 		r = target_look(&p->target, facts, e);
+	if (r == 0)
+		r = check_protected(p, facts, e);
 	return r < 0 || facts->skipped ? r : look_cgroups(facts, e);
 }
 

@@ -34,7 +34,7 @@ static const struct row rows[] = {
 	 .type = ROW_INTEGER,
 	 FIELD(struct service_stop, seed),
 	 .min = 1,
-	 .max = 9007199254740991.0,
+	 .max = SEED_MAX,
 	 .text = "of the random choice: the same seed chooses the same"},
 	{.name = "emptyTargetResolutionMode",
 	 .type = ROW_ENUM,

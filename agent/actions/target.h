@@ -44,7 +44,7 @@ extern const char *const empty_modes[];
 		 .type = ROW_INTEGER,                                                                                       \
 		 FIELD(params, target.seed),                                                                                \
 		 .min = 1,                                                                                                  \
-		 .max = 9007199254740991.0,                                                                                 \
+		 .max = SEED_MAX,                                                                                           \
 		 .text = "of the random choice: the same seed chooses the same"},                                           \
 	{                                                                                                                   \
 		.name = "emptyTargetResolutionMode", .type = ROW_ENUM,                                                      \

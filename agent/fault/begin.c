@@ -135,7 +135,7 @@ static uint64_t random_seed(void)
 
 	if (getrandom(&seed, sizeof(seed), 0) < 0)
 		seed = boot_ns();
-	seed &= (1ULL << 53) - 1;
+	seed &= SEED_MAX;
 	return seed ? seed : 1;
 }
 

@@ -174,11 +174,11 @@ int bytes_parse(const char *s, uint64_t *ret)
 
 void bytes_print(uint64_t bytes, struct text *t)
 {
-	static const char *const units[] = {"", "KiB", "MiB", "GiB", "TiB"};
+	static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
 	double v = (double)bytes;
 	size_t i = 0;
 
 	for (; v >= 1024 && i + 1 < ARRAY_SIZE(units); i++)
 		v /= 1024;
-	text_add(t, i ? "%.4g%s" : "%.0f%s", v, units[i]);
+	text_add(t, "%.4g%s", v, units[i]);
 }

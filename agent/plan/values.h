@@ -53,7 +53,7 @@ int number_list_add(struct number_list *list, const char *item); /* whole, 0 to 
  * Returns 0, -EINVAL, or -ERANGE (2^53 and more). */
 #define BYTES_ALLOWED "bytes such as 1000000, 512MiB or 2GB"
 int bytes_parse(const char *s, uint64_t *ret);
-void bytes_print(uint64_t bytes, struct text *t); /* "2GiB", "1.5MiB", "1000" */
+void bytes_print(uint64_t bytes, struct text *t); /* "2GiB", "1.5MiB", "1000B" */
 
 void port_range_print(const struct port_range *p, struct text *t);
 void cidr_print(const struct cidr *c, struct text *t);

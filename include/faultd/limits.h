@@ -17,6 +17,8 @@
 #define CIDRS_MAX       64 /* include and exclude together, per rule */
 #define FLOWS_MAX       4  /* spared connections, per rule */
 
+#define SEED_MAX 2147483647 /* of a fault's random choices; short enough to be typed */
+
 /* Requests */
 #define REQUEST_BODY_MAX  (64 * 1024)
 #define JSON_DEPTH_MAX    16

@@ -386,6 +386,9 @@ def test_mounts_that_are_protected(world):
             for action in ("disk-fill", "io-stress"):
                 failed += complaints(w, action, {"path": path, "bytes": "1MiB"}, 400, field="parameters.path", value=path)
         failed += complaints(w, "disk-throttle", {"path": "/proc", "writeBytes": 1}, 400, field="parameters.path", dry=True)
+        # The whole host slowed on the disk that it runs from; on cgroup v2 there is no such limit (400).
+        failed += complaints(w, "disk-throttle", {"path": "/", "writeBytes": 1}, 403, "is protected", dry=True)
+        failed += complaints(w, "disk-throttle", {"path": str(w.mount.point), "writeBytes": 1}, 403, "is protected")
     check(failed)
 
 
