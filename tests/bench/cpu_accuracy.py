@@ -65,7 +65,7 @@ def start_faultd(binary, cpus, wanted, seconds, mode):
     deadline = time.clock_gettime_ns(time.CLOCK_BOOTTIME) + int(seconds * 1e9)
     return [subprocess.Popen([binary, "cpu", "--cpu", str(cpu), "--percent", str(wanted),
                               "--mode", mode, "--deadline-boot-ns", str(deadline),
-                              "--parent", str(os.getpid())]) for cpu in cpus]
+                              "--parent", str(os.getpid())], stdout=subprocess.DEVNULL) for cpu in cpus]
 
 
 def start_stress_ng(binary, cpus, wanted, seconds):

@@ -63,7 +63,7 @@ def cpu_ns(pid):
 def start_worker(load, size, seconds=PATIENCE, reserve=64 * MIB):
     deadline = time.clock_gettime_ns(time.CLOCK_BOOTTIME) + int(seconds * 1e9)
     return subprocess.Popen([str(load), "memory", "--bytes", str(size), "--mode", "add", "--reserve", str(reserve),
-                             "--deadline-boot-ns", str(deadline), "--parent", str(os.getpid())])
+                             "--deadline-boot-ns", str(deadline), "--parent", str(os.getpid())], stdout=subprocess.DEVNULL)
 
 
 def start_stress_ng(program, size, *options):
