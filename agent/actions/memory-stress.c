@@ -300,8 +300,9 @@ const struct action action_memory_stress = {
 	.description =
 		"Workers hold pages that are really there, on the host or inside a cgroup. They leave "
 		"the reserve to others at any time, give memory back when others wait for it, and are "
-		"the first that the OOM killer takes: that is a result, not an error. They die when "
-		"the fault ends, with faultd, and at their own deadline.",
+		"the first that the OOM killer takes: that is a result, not an error. (With reserve 0, "
+		"in a cgroup whose memory.oom.group is set, it takes all of that cgroup.) They die "
+		"when the fault ends, with faultd, and at their own deadline.",
 	.hold = HOLD_CHILD,
 	.duration = DURATION_REQUIRED,
 	.rows = rows,
