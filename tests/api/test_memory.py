@@ -134,7 +134,7 @@ def other(cgroup):
 @pytest.mark.parametrize("size", ["10MiB", "123456789", "512MiB"])
 def test_what_is_held_is_what_was_asked_for(faultd, size):
     wanted = {"10MiB": 10 * MIB, "123456789": 123456789, "512MiB": 512 * MIB}[size]
-    before, available = HostState(), meminfo("MemAvailable")
+    before = HostState()
     fault = faultd.start_fault("memory-stress", bytes=size)
     wait_held(wanted)
     (pid,) = processes_named("faultd-load")
@@ -142,12 +142,8 @@ def test_what_is_held_is_what_was_asked_for(faultd, size):
     assert smaps(pid, "Private_Dirty") >= wanted * 0.99  # neither shared nor the zero page
     shown = wait_for(lambda: within((f := figures(faultd, fault))["held"], wanted) and f, "it says so")
     assert within(shown["wanted"], wanted) and shown["yielded"] == 0
-    if wanted > 500 * MIB:  # beside which others are small
-        assert available - meminfo("MemAvailable") > wanted * 0.8
     assert faultd.stop_fault(fault)["state"] == "done"
-    assert not alive(pid)
-    if wanted > 500 * MIB:
-        wait_for(lambda: available - meminfo("MemAvailable") < wanted * 0.2, "the memory is free again")
+    assert not alive(pid)  # and with it its memory
     assert_put_back(before, HostState)
 
 
