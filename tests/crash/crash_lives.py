@@ -710,3 +710,32 @@ def spread(count, most):
     if FULL or count <= most:
         return list(range(1, count + 1))
     return sorted({1 + round(i * (count - 1) / (most - 1)) for i in range(most)})
+
+
+# The ways to die, for lives that take turns with them
+
+def killed(life, kind):
+    since = time.monotonic()
+    os.kill(life.d.pid, signal.SIGKILL)
+    life.wait_back(since, KILLED, "faultd SIGKILLed", kind)
+
+
+def hung(life, kind):
+    if not life.is_armed:  # nobody knows of a fault, and there is none
+        assert life.target.off() == []
+        return killed(life, kind)
+    wait_for(lambda: life.d.process.poll() is not None, f"fenced at {life.where}", HUNG * TOLERANCE)
+    life.wait_back(life.at, HUNG, "faultd hung", kind)
+
+
+def both_killed(life, kind):
+    os.kill(life.guardian, signal.SIGKILL)
+    os.kill(life.d.pid, signal.SIGKILL)
+    life.d.process.wait()
+    since = time.monotonic()
+    done = guardian_all(life.d.runtime)
+    assert done.returncode == 0, (life.where, done)
+    life.wait_back(since, AT_ONCE, "both killed, --all", kind)
+
+
+DEATHS = killed, hung, both_killed

@@ -5,17 +5,15 @@ Emulated, a life takes seconds, so the ways to die take turns. FAULTD_VM_POINTS 
 
 import os
 import pathlib
-import signal
 import sys
-import time
 
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "crash"))
 
 import crash_lives  # noqa: E402
-from crash_lives import AT_ONCE, HUNG, KILLED, TOLERANCE, Life, dump, guardian_all  # noqa: E402
-from lib.harness import assert_put_back, wait_for  # noqa: E402
+from crash_lives import DEATHS, Life, dump  # noqa: E402
+from lib.harness import assert_put_back  # noqa: E402
 
 POINTS = int(os.environ.get("FAULTD_VM_POINTS", "6"))
 
@@ -110,30 +108,6 @@ def target(request, delegated, tmp_path, alone):
     t.close()
 
 
-def _killed(life, kind):
-    since = time.monotonic()
-    os.kill(life.d.pid, signal.SIGKILL)
-    life.wait_back(since, KILLED, "faultd SIGKILLed", kind)
-
-
-def _hung(life, kind):
-    if not life.is_armed:  # nobody knows of a fault, and there is none
-        assert life.target.off() == []
-        return _killed(life, kind)
-    wait_for(lambda: life.d.process.poll() is not None, f"fenced at {life.where}", HUNG * TOLERANCE)
-    life.wait_back(life.at, HUNG, "faultd hung", kind)
-
-
-def _both_killed(life, kind):
-    os.kill(life.guardian, signal.SIGKILL)
-    os.kill(life.d.pid, signal.SIGKILL)
-    life.d.process.wait()
-    since = time.monotonic()
-    done = guardian_all(life.d.runtime)
-    assert done.returncode == 0, (life.where, done)
-    life.wait_back(since, AT_ONCE, "both killed, --all", kind)
-
-
 def has(target, directory):
     """Does this build have such a fault?"""
     target.renew()
@@ -150,7 +124,6 @@ def test_crash(target, kind, tmp_path):
     why = has(target, tmp_path / "asked")
     if why:
         pytest.skip(why)
-    deaths = [_killed, _hung, _both_killed]
     before = dump([target])
     # At least so many points: the journal made, its header and its end, and eight for each step.
     stride = max(1, (4 + 8 * target.steps) // POINTS)
@@ -161,7 +134,7 @@ def test_crash(target, kind, tmp_path):
         try:
             if life.run_to_halt() is None:
                 break
-            deaths[lives % len(deaths)](life, kind)
+            DEATHS[lives % len(DEATHS)](life, kind)
         finally:
             life.end()
         assert_put_back(before, lambda: dump([target]))

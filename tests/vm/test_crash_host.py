@@ -5,15 +5,13 @@ Emulated, a life takes seconds, so the ways to die take turns. FAULTD_VM_POINTS 
 
 import os
 import pathlib
-import signal
 import sys
-import time
 
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "crash"))
 
-from crash_lives import AT_ONCE, HUNG, KILLED, TOLERANCE, Life, Target, guardian_all, has_crash_points  # noqa: E402
+from crash_lives import DEATHS, Life, Target, has_crash_points  # noqa: E402
 from lib.harness import state_of, wait_for  # noqa: E402
 from machine import prop, systemctl  # noqa: E402
 from test_clock import Clock  # noqa: E402
@@ -79,35 +77,10 @@ class Drift(Skew):
 KINDS = {"services": Services, "skew": Skew, "drift": Drift}
 
 
-def killed(life, kind):
-    since = time.monotonic()
-    os.kill(life.d.pid, signal.SIGKILL)
-    life.wait_back(since, KILLED, "faultd SIGKILLed", kind)
-
-
-def hung(life, kind):
-    if not life.is_armed:  # nobody knows of a fault, and there is none
-        assert life.target.off() == []
-        return killed(life, kind)
-    wait_for(lambda: life.d.process.poll() is not None, f"fenced at {life.where}", HUNG * TOLERANCE)
-    life.wait_back(life.at, HUNG, "faultd hung", kind)
-
-
-def both_killed(life, kind):
-    os.kill(life.guardian, signal.SIGKILL)
-    os.kill(life.d.pid, signal.SIGKILL)
-    life.d.process.wait()
-    since = time.monotonic()
-    done = guardian_all(life.d.runtime)
-    assert done.returncode == 0, (life.where, done)
-    life.wait_back(since, AT_ONCE, "both killed, --all", kind)
-
-
 @pytest.mark.skipif(not has_crash_points(), reason="a build without crash points")
 @pytest.mark.parametrize("kind", KINDS)
 def test_crash(kind, tmp_path, alone):
     target = KINDS[kind](tmp_path / "target")
-    deaths = [killed, hung, both_killed]
     # At least so many points: the journal made, its header and its end, and eight for each step.
     stride = max(1, (4 + 8 * target.steps) // POINTS)
     lives = 0
@@ -117,7 +90,7 @@ def test_crash(kind, tmp_path, alone):
             try:
                 if life.run_to_halt() is None:
                     break
-                deaths[lives % len(deaths)](life, kind)
+                DEATHS[lives % len(DEATHS)](life, kind)
             finally:
                 life.end()
             assert target.off() == []
