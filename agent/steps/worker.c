@@ -63,41 +63,38 @@ static int make_report(struct load_report **ret)
 	return steal_fd(&fd);
 }
 
-static int spawn(const char *load, const struct step_env *env, struct load_report **report,
-		 pid_t *ret_pid, int *ret_ready_fd)
+/* Returns the pid, or a negative errno. */
+static pid_t spawn(const char *load, const struct step_env *env, int report_fd, int *ret_ready_fd)
 {
-	_cleanup_close_ int report_fd = -1;
 	struct arguments a;
 	int ready[2], r;
+	pid_t pid = -1;
 
-	if (report) {
-		report_fd = make_report(report);
-		if (report_fd < 0)
-			return report_fd;
-	}
 	if (pipe2(ready, O_CLOEXEC | O_NONBLOCK) < 0)
 		return -errno;
 	fill_argv(&a, load, env);
-	r = spawn_program(env->load_path, a.argv, SPAWN_OWN_GROUP, report_fd, ready[1], ret_pid);
+	r = spawn_program(env->load_path, a.argv, SPAWN_OWN_GROUP, report_fd, ready[1], &pid);
 	(void)close(ready[1]);
-	if (r < 0)
+	if (r < 0) {
 		(void)close(ready[0]);
-	else
-		*ret_ready_fd = ready[0] + 1;
-	return r;
+		return r;
+	}
+	*ret_ready_fd = ready[0] + 1;
+	return pid;
 }
 
 int worker_start(const char *load, const struct step_env *env, uint64_t *ret_pid,
 		 uint64_t *ret_start, int *ret_ready_fd, struct load_report **report,
 		 struct error *e)
 {
+	_cleanup_close_ int report_fd = report ? make_report(report) : -1;
 	struct proc_stat st;
-	pid_t pid;
-	int r = spawn(load, env, report, &pid, ret_ready_fd);
+	pid_t pid = report && report_fd < 0 ? report_fd : spawn(load, env, report_fd, ret_ready_fd);
+	int r;
 
-	if (r < 0)
-		return error_set(e, ERROR_FAILED, r, "cannot run %s: %s", env->load_path,
-				 strerror(-r));
+	if (pid <= 0)
+		return error_set(e, ERROR_FAILED, pid < 0 ? pid : -EIO, "cannot run %s: %s",
+				 env->load_path, strerror(-pid));
 	r = proc_stat_read(pid, &st); /* ours and not waited for: it cannot be gone */
 	if (r < 0) {
 		/* Not waited for, so the pid is still its own. */
@@ -142,9 +139,13 @@ int worker_settle(int *ready_fd, const char *load, struct error *e)
 
 int child_apply(struct step *s, const struct step_env *env, struct error *e)
 {
-	struct step_child *c = &s->child;
-	int r = worker_start(c->load, env, &c->pid, &c->start, &c->ready_fd, &c->report, e);
+	struct load_report *report = NULL;
+	int ready_fd = 0;
+	int r = worker_start(s->child.load, env, &s->child.pid, &s->child.start, &ready_fd, &report,
+			     e);
 
+	s->child.ready_fd = ready_fd;
+	s->child.report = report;
 	return r < 0 ? r : 1;
 }
 
