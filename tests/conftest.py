@@ -13,6 +13,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 from lib import harness  # noqa: E402
+from lib.filesystems import Disk  # noqa: E402
 
 
 def pytest_configure(config):
@@ -40,6 +41,20 @@ def network():
     n = harness.Network()
     yield n
     n.close()
+
+
+@pytest.fixture
+def disks(tmp_path, alone):
+    """Makes file systems of the test's own; unmounted at the end."""
+    made = []
+
+    def make(kind="ext4", name="disk", **options):
+        made.append(Disk(tmp_path / name, kind, **options))
+        return made[-1]
+
+    yield make
+    for disk in reversed(made):
+        disk.close()
 
 
 @pytest.fixture

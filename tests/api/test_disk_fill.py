@@ -19,28 +19,11 @@ pytestmark = pytest.mark.usefixtures("root")
 
 
 @pytest.fixture
-def disks(tmp_path, alone):
-    made = []
-
-    def make(kind="ext4", name="disk", **options):
-        made.append(Disk(tmp_path / name, kind, **options))
-        return made[-1]
-
-    yield make
-    for disk in reversed(made):
-        disk.close()
-
-
-@pytest.fixture
 def faultd(disks, tmp_path):
     """Ends before its disks do."""
     d = Faultd(tmp_path / "faultd")
     yield d
     d.close()
-
-
-def figures(d, fault):
-    return {f["name"]: f["value"] for f in d.show(fault)["figures"]}
 
 
 IN_CREATE, IN_DELETE, IN_MOVED = 0x100, 0x200, 0xc0
@@ -97,7 +80,7 @@ def test_percent_of_the_file_system(kind, percent, disks, faultd):
     # At once, unless it has to be written.
     wait_for(lambda: abs(disk.used - whole * percent / 100) <= 2 * disk.block, f"not {disk.percent} %")
     assert os.listdir(disk.path).count("theirs") == 1 and len(os.listdir(disk.path)) == len(disk.names) + 1
-    wait_for(lambda: (f := figures(faultd, fault)) and abs(f["held"] - f["wanted"]) < 1e5 and f["yielded"] == 0, "figures")
+    wait_for(lambda: (f := faultd.figures(fault)) and abs(f["held"] - f["wanted"]) < 1e5 and f["yielded"] == 0, "figures")
     faultd.stop_fault(fault)
     wait_for(lambda: disk.space() == taken, f"{taken}, not {disk.space()}")
     assert disk.open_files() == [] and names.seen() == []
@@ -190,7 +173,7 @@ def test_it_follows_what_others_take_and_free(disks, faultd):
     assert is_at_60()
     theirs.write_bytes(b"x" * 10 * MIB)
     os.sync()
-    wait_for(lambda: is_at_60() and figures(faultd, fault)["yielded"] > 0, "gave way")
+    wait_for(lambda: is_at_60() and faultd.figures(fault)["yielded"] > 0, "gave way")
     theirs.unlink()
     os.sync()
     wait_for(is_at_60, "took it again")
@@ -207,7 +190,7 @@ def test_the_reserve_is_held_against_a_racing_writer(disks, faultd):
             assert f.write(os.urandom(8 * MIB)) == 8 * MIB
             os.fsync(f.fileno())
             wait_for(lambda: abs(disk.available - reserve) <= 8 * disk.block, f"gave way to write {n}")
-    assert figures(faultd, fault)["yielded"] >= 12
+    assert faultd.figures(fault)["yielded"] >= 12
     (disk.path / "theirs").unlink()
     faultd.stop_fault(fault)
     disk.assert_as_at_first()
@@ -238,7 +221,7 @@ def test_a_ramp(disks, faultd):
 
     wait_for(is_up, "60 %")
     assert {20, 30, 40, 50, 60} - seen == set() and max(seen) == 60
-    assert figures(faultd, fault)["yielded"] == 0
+    assert faultd.figures(fault)["yielded"] == 0
     faultd.stop_fault(fault)
     disk.assert_as_at_first()
 

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from lib.filesystems import MIB, Disk
+from lib.filesystems import MIB
 from lib.harness import Faultd, alive, wait_for
 
 pytestmark = pytest.mark.usefixtures("root")
@@ -18,28 +18,11 @@ SECTOR = 512
 
 
 @pytest.fixture
-def disks(tmp_path, alone):
-    made = []
-
-    def make(kind="ext4", name="disk", **options):
-        made.append(Disk(tmp_path / name, kind, **options))
-        return made[-1]
-
-    yield make
-    for disk in reversed(made):
-        disk.close()
-
-
-@pytest.fixture
 def faultd(disks, tmp_path):
     """Ends before its disks do."""
     d = Faultd(tmp_path / "faultd")
     yield d
     d.close()
-
-
-def figures(d, fault):
-    return {f["name"]: f["value"] for f in d.show(fault)["figures"]}
 
 
 def io_of(pid):
@@ -61,7 +44,7 @@ def test_the_disk_is_busy(workers, disks, faultd):
     assert writes > 50 and flushes >= 2
     # In order, and at random: between the one's size and the other's.
     assert 8 * 1024 < written * SECTOR / writes < 1024 * 1024
-    shown = figures(faultd, fault)
+    shown = faultd.figures(fault)
     for name in "reads", "readRate", "writes", "writeRate", "syncs":
         assert shown[name] > 0, shown
     pids = disk.open_files()
@@ -100,7 +83,7 @@ def test_tmpfs(disks, faultd):
     disk = disks("tmpfs", mib=32)
     fault = faultd.start_fault("io-stress", path=str(disk.path), percent=50)
     wait_for(lambda: disk.used == 16 * MIB, "half is taken")
-    wait_for(lambda: min(figures(faultd, fault)[n] for n in ("reads", "writes", "syncs")) > 0, "figures")
+    wait_for(lambda: min(faultd.figures(fault)[n] for n in ("reads", "writes", "syncs")) > 0, "figures")
     faultd.stop_fault(fault)
     disk.assert_as_at_first()
 
@@ -130,7 +113,7 @@ def test_it_gives_way_to_others(disks, faultd):
         f.write(os.urandom(taken - 2 * MIB))
         os.fsync(f.fileno())
     reserve = os.statvfs(disk.path).f_blocks * disk.block // 20
-    wait_for(lambda: disk.available >= reserve and figures(faultd, fault)["yielded"] > 0, "gave way")
+    wait_for(lambda: disk.available >= reserve and faultd.figures(fault)["yielded"] > 0, "gave way")
     before = disk.io()
     wait_for(lambda: disk.io()[0] > before[0] + 20 and disk.io()[2] > before[2] + 20, "it goes on")
     assert faultd.show(fault)["state"] == "active"
@@ -148,7 +131,7 @@ def test_it_gives_way_between_waves(disks, faultd):
         f.write(os.urandom(disk.available - 2 * MIB))
         os.fsync(f.fileno())
     reserve = os.statvfs(disk.path).f_blocks * disk.block // 20
-    wait_for(lambda: disk.available >= reserve and figures(faultd, fault)["yielded"] > 0, "gave way")
+    wait_for(lambda: disk.available >= reserve and faultd.figures(fault)["yielded"] > 0, "gave way")
     (disk.path / "theirs").unlink()
     faultd.stop_fault(fault)
     disk.assert_as_at_first()
@@ -174,8 +157,8 @@ def test_a_ramp(disks, faultd):
     disk = disks()
     fault = faultd.start_fault("io-stress", path=str(disk.path), bytes="1MiB",
                                **{"from": "4MiB", "to": "40MiB", "over": "2s", "steps": 2})
-    wait_for(lambda: figures(faultd, fault)["held"] == 22 << 20, "half way")
-    wait_for(lambda: figures(faultd, fault)["held"] == 40 << 20, "at its end")
+    wait_for(lambda: faultd.figures(fault)["held"] == 22 << 20, "half way")
+    wait_for(lambda: faultd.figures(fault)["held"] == 40 << 20, "at its end")
     faultd.stop_fault(fault)
     disk.assert_as_at_first()
 
@@ -201,7 +184,7 @@ def test_two_compose(disks, faultd):
     second = faultd.start_fault("io-stress", path=str(disk.path), bytes="16MiB")
     assert len(set(disk.open_files())) == 2
     faultd.stop_fault(first)
-    wait_for(lambda: figures(faultd, second)["reads"] > 0, "the other goes on")
+    wait_for(lambda: faultd.figures(second)["reads"] > 0, "the other goes on")
     faultd.stop_fault(second)
     disk.assert_as_at_first()
 

@@ -248,6 +248,9 @@ class Faultd:
         assert status == 200, shown
         return shown
 
+    def figures(self, fault):
+        return {f["name"]: f["value"] for f in self.show(fault)["figures"]}
+
     def wait_state(self, fault, *states, timeout=PATIENCE):
         return wait_for(lambda: (f := self.show(fault))["state"] in states and f, f"{fault['id']} {states}", timeout)
 
