@@ -28,6 +28,8 @@
 #define SYS_close_range 436 /* 5.9 */
 #endif
 
+#define ASKER_START_MS 5000 /* fork() on a host that is busy, perhaps through a fault of ours */
+
 static bool is_octal(char c)
 {
 	return c >= '0' && c <= '7';
@@ -137,24 +139,41 @@ static int open_path(pid_t pid, const char *path)
 }
 
 /* In a process that nobody waits for: whoever asks a file system that does not answer may not be
- * able to die either. It keeps nothing of ours open but the pipe that tells its end. */
+ * able to die either. It keeps nothing of ours open but the pipe, on which it says that it asks and
+ * that it was answered: how long it takes to be started, or to end, says nothing about a mount. */
 static void ask(pid_t pid, const char *path, int pipe_fd)
 {
 	struct statvfs space;
 	int fd;
 
-	if (dup2(pipe_fd, 0) < 0 || syscall(SYS_close_range, 1U, ~0U, 0U) < 0)
+	if (dup2(pipe_fd, 0) < 0 || syscall(SYS_close_range, 1U, ~0U, 0U) < 0 ||
+	    write(0, "?", 1) != 1)
 		return;
 	fd = open_path(pid, path);
 	if (fd >= 0)
 		(void)fstatvfs(fd, &space);
+	(void)!write(0, "!", 1);
+}
+
+/* The next byte, or the end of the pipe. */
+static int await_word(int fd, int timeout_ms)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	char word;
+	int r;
+
+	do
+		r = poll(&p, 1, timeout_ms);
+	while (r < 0 && errno == EINTR);
+	if (r <= 0)
+		return r < 0 ? -errno : -ETIMEDOUT;
+	return read(fd, &word, 1) < 0 ? -errno : 0;
 }
 
 /* NFS without its server, FUSE without its daemon: returns -ETIMEDOUT. */
 static int check_answers(pid_t pid, const char *path)
 {
 	_cleanup_close_ int read_fd = -1, write_fd = -1;
-	struct pollfd p = {.events = POLLIN};
 	int fds[2], r;
 	pid_t child;
 
@@ -162,7 +181,6 @@ static int check_answers(pid_t pid, const char *path)
 		return -errno;
 	read_fd = fds[0];
 	write_fd = fds[1];
-	p.fd = read_fd;
 	child = fork();
 	if (child < 0)
 		return -errno;
@@ -174,10 +192,8 @@ static int check_answers(pid_t pid, const char *path)
 	(void)close(steal_fd(&write_fd));
 	while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
 		;
-	do
-		r = poll(&p, 1, MOUNT_ANSWER_MS);
-	while (r < 0 && errno == EINTR);
-	return r < 0 ? -errno : r == 0 ? -ETIMEDOUT : 0;
+	r = await_word(read_fd, ASKER_START_MS);
+	return r < 0 ? r : await_word(read_fd, MOUNT_ANSWER_MS);
 }
 
 static int read_mount_id(int fd, uint64_t *ret)

@@ -68,6 +68,9 @@ class Cgroup:
     def usage(self):
         return self.number("memory.usage_in_bytes")
 
+    def free(self):
+        return 256 * MIB - self.usage()
+
     def oom_kills(self):
         return int(re.search(r"^oom_kill (\d+)", (self.directory / "memory.oom_control").read_text(), re.M).group(1))
 
@@ -208,13 +211,14 @@ def test_the_reserve_stays(faultd, cgroup):
 
 
 def test_gives_way_to_others(faultd, cgroup, other):
-    """Another process takes memory as it pleases: it is never refused, and nobody is killed."""
+    """Another process takes three quarters of the reserve at once, again and again: it is never
+    refused, nobody is killed, and each time the reserve is made anew."""
     fault = faultd.start_fault("memory-stress", percent=100, reserve="64MiB", cgroup=cgroup.path)
     wait_for(lambda: cgroup.usage() > 170 * MIB, "filled up to the reserve")
     for _ in range(3):
-        for mib in range(0, 161, 4):
+        for mib in range(0, 161, 40):
             assert other.take(mib)
-            time.sleep(0.03)  # the pace of a program that works with what it takes
+            wait_for(lambda: cgroup.free() > 48 * MIB, f"room after others took {mib} MiB")
         assert other.take(0)
     assert figures(faultd, fault)["yielded"] > 0
     assert cgroup.oom_kills() == 0 and other.process.poll() is None
@@ -226,9 +230,9 @@ def test_also_while_it_fills(faultd, cgroup, other):
     """Both race for the same memory from the start."""
     for _ in range(5):
         fault = faultd.start_fault("memory-stress", percent=100, reserve="64MiB", cgroup=cgroup.path)
-        for mib in range(0, 101, 2):
+        for mib in range(0, 101, 10):
             assert other.take(mib)
-            time.sleep(0.01)
+            wait_for(lambda: cgroup.free() > 40 * MIB, f"room after others took {mib} MiB")
         assert faultd.show(fault)["state"] == "active"
         faultd.stop_fault(fault)
         assert other.take(0)
