@@ -27,7 +27,7 @@ const volatile __u32 direction = CLASSIFY_EGRESS;
 const volatile __u32 l2_len = ETH_HLEN; /* of the link header; 0 if the interface has none */
 
 /* Written by user space at any time: the slots that count, one bit each. */
-volatile __u32 active;
+volatile __u64 active;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -369,7 +369,7 @@ static __always_inline int drop_verdict(const struct classify_rule *rule)
 SEC("tc")
 int classify(struct __sk_buff *skb)
 {
-	__u32 live = active;
+	__u64 live = active;
 	union packet packet;
 	__u64 now = 0;
 

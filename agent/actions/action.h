@@ -99,6 +99,8 @@ struct facts {
 	struct classify_flow flows[FLOWS_MAX]; /* connections of the caller's SSH session */
 	size_t n_flows;
 	bool tcx;
+	uint32_t shaper_id; /* given: of the fault's first shaper, the next ones count on. No two
+			       open faults of a faultd have one of its low 16 bits in common */
 };
 
 void facts_done(struct facts *f);

@@ -7,7 +7,8 @@ struct network_blackhole {
 	struct network network;
 };
 
-static const struct row rows[] = {NETWORK_ROWS(struct network_blackhole, "both")};
+static const struct row rows[] = {NETWORK_ROWS(struct network_blackhole, "both"),
+				  NETWORK_VISIBLE_ROW(struct network_blackhole)};
 
 static int look(const void *params, struct facts *facts, struct error *e)
 {
@@ -16,7 +17,9 @@ static int look(const void *params, struct facts *facts, struct error *e)
 
 static int plan(const void *params, const struct facts *facts, struct plan *plan, struct error *e)
 {
-	return network_plan(&((const struct network_blackhole *)params)->network, 100, facts, plan,
+	static const struct network_effect all = {.verdict = VERDICT_DROP, .percent = 100};
+
+	return network_plan(&((const struct network_blackhole *)params)->network, &all, facts, plan,
 			    e);
 }
 

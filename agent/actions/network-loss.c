@@ -22,6 +22,7 @@ static const struct row rows[] = {
 	 .unit = "%",
 	 .text = "share of the matching packets that is dropped, each by chance"},
 	NETWORK_ROWS(struct network_loss, "egress"),
+	NETWORK_VISIBLE_ROW(struct network_loss),
 	GRADE_ROWS(struct network_loss, "percent"),
 };
 
@@ -44,8 +45,9 @@ static bool graded(const void *params, struct grade *ret, double *ret_to)
 static int plan(const void *params, const struct facts *facts, struct plan *plan, struct error *e)
 {
 	const struct network_loss *p = params;
+	const struct network_effect effect = {.verdict = VERDICT_DROP, .percent = facts->grade};
 
-	return network_plan(&p->network, facts->grade, facts, plan, e);
+	return network_plan(&p->network, &effect, facts, plan, e);
 }
 
 static void describe(const void *params, struct text *t)

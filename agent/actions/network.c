@@ -138,12 +138,15 @@ static uint32_t threshold_of(double percent)
 	return percent >= 100.0 ? UINT32_MAX : (uint32_t)llround(percent / 100.0 * UINT32_MAX);
 }
 
-static void fill_rule(const struct network *n, double percent, const struct facts *facts,
-		      struct step_rule *ret)
+static void fill_rule(const struct network *n, const struct network_effect *effect,
+		      const struct facts *facts, struct step_rule *ret)
 {
 	struct classify_rule *r = &ret->rule;
 
-	r->threshold = threshold_of(percent);
+	r->verdict = (uint8_t)effect->verdict;
+	r->rcode = effect->rcode;
+	r->threshold = threshold_of(effect->percent);
+	r->flow_threshold = UINT32_MAX;
 	r->protocol = protocol_numbers[n->protocol];
 	r->n_dst_ports = copy_ports(&n->ports, r->dst_ports);
 	r->n_src_ports = copy_ports(&n->source_ports, r->src_ports);
@@ -167,34 +170,66 @@ static struct step *add_hook(struct plan *plan, enum step_kind kind, const struc
 	return s;
 }
 
-/* The rule comes last: what is attached before it does nothing yet, and undoing ends it first. */
-static int plan_direction(const struct network *n, double percent, const struct facts *facts,
-			  const struct interface *i, uint32_t direction, struct plan *plan)
+static unsigned count_shapers(const struct plan *plan)
 {
+	unsigned n = 0;
+
+	for (size_t i = 0; i < plan->n; i++)
+		n += plan->steps[i].kind == STEP_SHAPER;
+	return n;
+}
+
+/* Returns its id. */
+static int add_shaper(const struct network_effect *effect, const struct facts *facts,
+		      const struct interface *i, uint32_t direction, struct plan *plan,
+		      uint64_t *ret)
+{
+	uint32_t id = facts->shaper_id + count_shapers(plan);
+	struct step *s = add_hook(plan, STEP_SHAPER, i, direction);
+
+	if (!s)
+		return -errno;
+	s->shaper.id = id;
+	s->shaper.netem = effect->netem;
+	*ret = id;
+	return 0;
+}
+
+/* The rule comes last: what is attached before it does nothing yet, and undoing ends it first. A
+ * shaper's filter is in clsact, wherever the classifier is. */
+static int plan_direction(const struct network *n, const struct network_effect *effect,
+			  const struct facts *facts, const struct interface *i, uint32_t direction,
+			  struct plan *plan)
+{
+	bool shape = effect->verdict == VERDICT_SHAPE;
+	uint64_t id = 0;
 	struct step *s;
 
-	if (facts->tcx ? !add_hook(plan, STEP_BPF_LINK, i, direction)
-		       : !add_hook(plan, STEP_QDISC, i, direction) ||
-				 !add_hook(plan, STEP_FILTER, i, direction))
+	if ((!facts->tcx || shape) && !add_hook(plan, STEP_QDISC, i, direction))
+		return -errno;
+	if (!add_hook(plan, facts->tcx ? STEP_BPF_LINK : STEP_FILTER, i, direction))
+		return -errno;
+	if (shape && add_shaper(effect, facts, i, direction, plan, &id) < 0)
 		return -errno;
 	s = add_hook(plan, STEP_RULE, i, direction);
 	if (!s)
 		return -errno;
-	fill_rule(n, percent, facts, &s->rule);
+	fill_rule(n, effect, facts, &s->rule);
+	s->rule.rule.mark = (uint16_t)id;
 	return 0;
 }
 
-int network_plan(const struct network *n, double percent, const struct facts *facts,
-		 struct plan *plan, struct error *e)
+int network_plan(const struct network *n, const struct network_effect *effect,
+		 const struct facts *facts, struct plan *plan, struct error *e)
 {
 	int r = 0;
 
 	for (size_t i = 0; i < facts->n_interfaces && r == 0; i++) {
 		if (n->direction != DIRECTION_INGRESS)
-			r = plan_direction(n, percent, facts, &facts->interfaces[i],
-					   CLASSIFY_EGRESS, plan);
+			r = plan_direction(n, effect, facts, &facts->interfaces[i], CLASSIFY_EGRESS,
+					   plan);
 		if (n->direction != DIRECTION_EGRESS && r == 0)
-			r = plan_direction(n, percent, facts, &facts->interfaces[i],
+			r = plan_direction(n, effect, facts, &facts->interfaces[i],
 					   CLASSIFY_INGRESS, plan);
 	}
 	return r < 0 ? error_set(e, ERROR_FAILED, r, "cannot plan: %s", strerror(-r)) : 0;

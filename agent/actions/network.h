@@ -17,64 +17,84 @@ struct network {
 	struct cidr_list cidrs;
 	struct cidr_list exclude_cidrs;
 	bool visible;
+	double packets; /* percent that is impaired, by chance */
 	bool allow_lockout;
+};
+
+/* What happens to the packets that match. */
+struct network_effect {
+	enum classify_verdict verdict;
+	double percent;     /* of them; by chance */
+	uint8_t rcode;      /* VERDICT_ANSWER */
+	struct netem netem; /* VERDICT_SHAPE */
 };
 
 extern const char *const network_directions[];
 extern const char *const network_protocols[];
 
 /* The rows, for a params struct whose member `network` is a struct network. */
-#define NETWORK_ROWS(params, default_direction)                                                                       \
-	{.name = "interface",                                                                                         \
-	 .type = ROW_NAMES,                                                                                           \
-	 FIELD(params, network.interface),                                                                            \
-	 .def = "DEFAULT",                                                                                            \
-	 .text = "interfaces; DEFAULT is the one of the default route, ALL is all but loopback"},                     \
-		{.name = "direction",                                                                                 \
-		 .type = ROW_ENUM,                                                                                    \
-		 FIELD(params, network.direction),                                                                    \
-		 .def = default_direction,                                                                            \
-		 .values = network_directions,                                                                        \
-		 .text = "packets that leave, arrive, or both"},                                                      \
-		{.name = "protocol",                                                                                  \
-		 .type = ROW_ENUM,                                                                                    \
-		 FIELD(params, network.protocol),                                                                     \
-		 .def = "any",                                                                                        \
-		 .values = network_protocols,                                                                         \
-		 .text = "only packets of this protocol"},                                                            \
-		{.name = "ports",                                                                                     \
-		 .type = ROW_PORTS,                                                                                   \
-		 FIELD(params, network.ports),                                                                        \
-		 .text = "only packets to these ports"},                                                              \
-		{.name = "sourcePorts",                                                                               \
-		 .type = ROW_PORTS,                                                                                   \
-		 FIELD(params, network.source_ports),                                                                 \
-		 .text = "only packets from these ports"},                                                            \
-		{.name = "cidrs",                                                                                     \
-		 .type = ROW_CIDRS,                                                                                   \
-		 FIELD(params, network.cidrs),                                                                        \
-		 .text = "only packets exchanged with these addresses, IPv4 or IPv6"},                                \
-		{.name = "excludeCidrs",                                                                              \
-		 .type = ROW_CIDRS,                                                                                   \
-		 FIELD(params, network.exclude_cidrs),                                                                \
-		 .text = "never packets exchanged with these; of cidrs and excludeCidrs the longer prefix decides"},  \
-		{.name = "visible",                                                                                   \
-		 .type = ROW_BOOLEAN,                                                                                 \
-		 FIELD(params, network.visible),                                                                      \
-		 .def = "false",                                                                                      \
-		 .text = "the local sender notices a drop on egress; by default it sees what a lossy network shows"}, \
-	{                                                                                                             \
-		.name = "allowLockout", .type = ROW_BOOLEAN, FIELD(params, network.allow_lockout),                    \
-		.def = "false",                                                                                       \
-		.text = "do not spare neighbour discovery, DHCP, metadata addresses and the caller's SSH connection"  \
+#define NETWORK_ROWS(params, default_direction)                                                                      \
+	{.name = "interface",                                                                                        \
+	 .type = ROW_NAMES,                                                                                          \
+	 FIELD(params, network.interface),                                                                           \
+	 .def = "DEFAULT",                                                                                           \
+	 .text = "interfaces; DEFAULT is the one of the default route, ALL is all but loopback"},                    \
+		{.name = "direction",                                                                                \
+		 .type = ROW_ENUM,                                                                                   \
+		 FIELD(params, network.direction),                                                                   \
+		 .def = default_direction,                                                                           \
+		 .values = network_directions,                                                                       \
+		 .text = "packets that leave, arrive, or both"},                                                     \
+		{.name = "protocol",                                                                                 \
+		 .type = ROW_ENUM,                                                                                   \
+		 FIELD(params, network.protocol),                                                                    \
+		 .def = "any",                                                                                       \
+		 .values = network_protocols,                                                                        \
+		 .text = "only packets of this protocol"},                                                           \
+		{.name = "ports",                                                                                    \
+		 .type = ROW_PORTS,                                                                                  \
+		 FIELD(params, network.ports),                                                                       \
+		 .text = "only packets to these ports"},                                                             \
+		{.name = "sourcePorts",                                                                              \
+		 .type = ROW_PORTS,                                                                                  \
+		 FIELD(params, network.source_ports),                                                                \
+		 .text = "only packets from these ports"},                                                           \
+		{.name = "cidrs",                                                                                    \
+		 .type = ROW_CIDRS,                                                                                  \
+		 FIELD(params, network.cidrs),                                                                       \
+		 .text = "only packets exchanged with these addresses, IPv4 or IPv6"},                               \
+		{.name = "excludeCidrs",                                                                             \
+		 .type = ROW_CIDRS,                                                                                  \
+		 FIELD(params, network.exclude_cidrs),                                                               \
+		 .text = "never packets exchanged with these; of cidrs and excludeCidrs the longer prefix decides"}, \
+	{                                                                                                            \
+		.name = "allowLockout", .type = ROW_BOOLEAN, FIELD(params, network.allow_lockout),                   \
+		.def = "false",                                                                                      \
+		.text = "do not spare neighbour discovery, DHCP, metadata addresses and the caller's SSH connection" \
+	}
+
+/* For actions that drop. */
+#define NETWORK_VISIBLE_ROW(params)                                                                                \
+	{                                                                                                          \
+		.name = "visible", .type = ROW_BOOLEAN, FIELD(params, network.visible),                            \
+		.def = "false",                                                                                    \
+		.text = "the local sender notices a drop on egress; by default it sees what a lossy network shows" \
+	}
+
+/* For actions whose own chance is not this one. */
+#define NETWORK_PACKETS_ROW(params)                                                                                \
+	{                                                                                                          \
+		.name = "packets", .type = ROW_NUMBER, FIELD(params, network.packets),                             \
+		.def = "100", .min = 0.001, .max = 100, .unit = "%",                                               \
+		.text = "share of the matching packets that is impaired, each by chance; the others are untouched" \
 	}
 
 int network_look(const struct network *n, struct facts *facts, struct error *e);
 
-/* Adds, for every interface and direction, the steps that attach the classifier and the rule that
- * drops `percent` of what matches. */
-int network_plan(const struct network *n, double percent, const struct facts *facts,
-		 struct plan *plan, struct error *e);
+/* Adds, for every interface and direction, the steps that attach the classifier, make the shaper
+ * (VERDICT_SHAPE) and write the rule. */
+int network_plan(const struct network *n, const struct network_effect *effect,
+		 const struct facts *facts, struct plan *plan, struct error *e);
 
 /* "tcp packets to ports 80,443 leaving eth0 …" */
 void network_describe(const struct network *n, struct text *t);

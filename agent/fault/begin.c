@@ -28,6 +28,16 @@ static void make_id(char *ret)
 	ret[2 + sizeof(random)] = '\0';
 }
 
+/* Sixteen for each fault, that is one for each direction of each interface, and none that is
+ * MARK_SHAPED or has a mark of 0. */
+static uint32_t next_shaper_id(struct faults *all)
+{
+	const uint32_t each = 2 * INTERFACES_MAX;
+
+	all->shapers = all->shapers % (MARK_SHAPED / each - 1) + 1;
+	return all->shaper_base | (all->shapers * each);
+}
+
 static struct fault *new_fault(struct faults *all, const struct request *q, const struct caller *c,
 			       const struct action *action)
 {
@@ -42,6 +52,7 @@ static struct fault *new_fault(struct faults *all, const struct request *q, cons
 	f->duration_ms = q->duration_ms;
 	f->lease_ms = q->lease_ms;
 	f->journal.fd = -1;
+	f->shaper_id = next_shaper_id(all);
 	f->requested_boot_ns = boot_ns();
 	(void)clock_gettime(CLOCK_REALTIME, &f->created_at);
 	(void)str_copy(f->client_token, sizeof(f->client_token), q->client_token);
@@ -125,6 +136,7 @@ struct facts fault_facts(const struct fault *f)
 			      .runtime_dir = all->runtime_dir,
 			      .state_dir = all->state_dir,
 			      .seed = f->seed,
+			      .shaper_id = f->shaper_id,
 			      .grade = f->grade_to};
 }
 

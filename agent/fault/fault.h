@@ -82,6 +82,7 @@ struct fault {
 	double grade_to;
 
 	uint64_t seed;      /* of its random choices */
+	uint32_t shaper_id; /* see struct facts */
 	bool skipped;       /* its target resolved to nothing */
 	uint64_t oom_kills; /* on the whole host, before it was applied */
 

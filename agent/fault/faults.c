@@ -103,6 +103,7 @@ static int open_all(struct faults *all, const struct faults_setup *setup, struct
 		return r;
 	r = proc_stat_read(getpid(), &self);
 	all->self_start = self.start;
+	all->shaper_base = (uint32_t)boot_ns() << 16;
 	if (r == 0)
 		r = boot_id_read(all->boot_id);
 	if (r == 0)

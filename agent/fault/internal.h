@@ -19,6 +19,8 @@ struct faults {
 	char boot_id[40];
 	uint64_t self_start;
 	uint64_t next_number;
+	uint32_t shaper_base; /* high 16 bits, by chance: two faultds on one host */
+	uint32_t shapers;
 	struct guardian_link *guardian;
 	bool guardian_is_silent; /* it left the last request unanswered */
 	int alarm_fd;

@@ -32,6 +32,11 @@ static const struct step_field hook_fields[] = {TEXT_FIELD("dev", hook.ifname),
 						NAMED("direction", hook.direction),
 						NAMED("ours", hook.ours),
 						{0}};
+static const struct step_field shaper_fields[] = {TEXT_FIELD("dev", hook.ifname),
+						  NAMED("ifindex", hook.ifindex),
+						  NAMED("direction", hook.direction),
+						  NAMED("id", shaper.id),
+						  {0}};
 static const struct step_field process_fields[] = {NAMED("pid", process.pid),
 						   NAMED("start", process.start),
 						   TEXT_FIELD("name", process.name),
@@ -118,6 +123,78 @@ static void undo_filter(const struct step *s, struct text *t)
 	text_add(t, "delete that filter");
 }
 
+static void add_ms(const char *what, uint64_t ns, struct text *t)
+{
+	text_add(t, "%s%.6g ms", what, (double)ns / 1e6);
+}
+
+static void add_chance(const char *what, uint32_t chance, struct text *t)
+{
+	if (chance)
+		text_add(t, "%s %.6g %%", what, (double)chance * 100.0 / UINT32_MAX);
+}
+
+static void describe_loss(const struct netem *n, struct text *t)
+{
+	switch (n->loss_model) {
+	case LOSS_STATE:
+		add_chance(", loss by state: p13", n->p13, t);
+		add_chance(" p31", n->p31, t);
+		add_chance(" p32", n->p32, t);
+		add_chance(" p23", n->p23, t);
+		add_chance(" p14", n->p14, t);
+		break;
+	case LOSS_GILBERT_ELLIOT:
+		add_chance(", loss by Gilbert-Elliott: p", n->ge_p, t);
+		add_chance(" r", n->ge_r, t);
+		add_chance(" 1-h", n->ge_h, t);
+		add_chance(" 1-k", n->ge_k1, t);
+		break;
+	default:
+		add_chance(", loss", n->loss, t);
+		add_chance(" correlation", n->loss_correlation, t);
+	}
+}
+
+static void describe_netem(const struct netem *n, struct text *t)
+{
+	static const char *const shapes[_DISTRIBUTION_MAX] = {"uniform", "normal", "pareto",
+							      "paretonormal"};
+
+	if (n->delay_ns || n->jitter_ns)
+		add_ms(", delay ", n->delay_ns, t);
+	if (n->jitter_ns) {
+		add_ms(" jitter ", n->jitter_ns, t);
+		text_add(t, " %s", shapes[n->distribution % _DISTRIBUTION_MAX]);
+	}
+	add_chance(" correlation", n->delay_correlation, t);
+	describe_loss(n, t);
+	add_chance(", duplicate", n->duplicate, t);
+	add_chance(" correlation", n->duplicate_correlation, t);
+	add_chance(", corrupt", n->corrupt, t);
+	add_chance(" correlation", n->corrupt_correlation, t);
+	add_chance(", reorder", n->reorder, t);
+	add_chance(" correlation", n->reorder_correlation, t);
+	if (n->gap)
+		text_add(t, " gap %u", n->gap);
+	if (n->rate_bytes)
+		text_add(t, ", rate %" PRIu64 " bit/s", n->rate_bytes * 8);
+	if (n->burst_bytes)
+		text_add(t, " burst %" PRIu64 " bytes", n->burst_bytes);
+}
+
+static void describe_shaper(const struct step *s, struct text *t)
+{
+	text_add(t, "make faultd-%08x for %s %s", (unsigned)s->shaper.id, s->hook.ifname,
+		 direction_name(&s->hook));
+	describe_netem(&s->shaper.netem, t);
+}
+
+static void undo_shaper(const struct step *s, struct text *t)
+{
+	text_add(t, "delete its filter, then the device");
+}
+
 static void describe_ports(const char *what, const struct classify_ports *p, unsigned n,
 			   struct text *t)
 {
@@ -139,10 +216,19 @@ static void describe_cidrs(const char *what, const struct cidr_list *list, struc
 
 static void describe_rule(const struct step *s, struct text *t)
 {
+	static const char *const verbs[] = {
+		[VERDICT_DROP] = "drop",
+		[VERDICT_SHAPE] = "shape",
+		[VERDICT_RESET] = "reset",
+		[VERDICT_ANSWER] = "answer",
+	};
 	const struct classify_rule *r = &s->rule.rule;
 
-	text_add(t, "drop %.6g %% of %s %s packets", (double)r->threshold * 100.0 / UINT32_MAX,
-		 s->rule.hook.ifname, direction_name(&s->rule.hook));
+	text_add(t, "%s %.6g %% of %s %s packets", verbs[r->verdict % ARRAY_SIZE(verbs)],
+		 (double)r->threshold * 100.0 / UINT32_MAX, s->rule.hook.ifname,
+		 direction_name(&s->rule.hook));
+	if (r->verdict == VERDICT_SHAPE)
+		text_add(t, " with mark %#x", r->mark);
 	if (r->protocol)
 		text_add(t, ", protocol %u", r->protocol);
 	describe_ports(", to ports ", r->dst_ports, r->n_dst_ports, t);
@@ -266,6 +352,7 @@ static const struct {
 	[STEP_BPF_LINK] = {"bpf_link", HOLD_KERNEL, hook_fields, describe_link, undo_link},
 	[STEP_QDISC] = {"qdisc", HOLD_JOURNAL, hook_fields, describe_qdisc, undo_qdisc},
 	[STEP_FILTER] = {"filter", HOLD_JOURNAL, hook_fields, describe_filter, undo_filter},
+	[STEP_SHAPER] = {"shaper", HOLD_JOURNAL, shaper_fields, describe_shaper, undo_shaper},
 	[STEP_RULE] = {"rule", HOLD_KERNEL, hook_fields, describe_rule, undo_rule},
 	[STEP_SIGNAL] = {"signal", HOLD_JOURNAL, process_fields, describe_signal, undo_signal},
 	[STEP_KILL] = {"kill", HOLD_NONE, process_fields, describe_signal, undo_kill},
@@ -455,6 +542,7 @@ bool step_same(const struct step *a, const struct step *b)
 	case STEP_BPF_LINK:
 	case STEP_QDISC:
 	case STEP_FILTER:
+	case STEP_SHAPER:
 	case STEP_RULE:
 		break;
 	}

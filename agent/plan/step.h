@@ -12,6 +12,7 @@
 #include "faultd/bpf-abi.h"
 #include "faultd/load-report.h"
 #include "faultd/limits.h"
+#include "plan/netem.h"
 #include "plan/values.h"
 #include "util/str.h"
 
@@ -29,6 +30,8 @@ enum step_kind {
 	STEP_BPF_LINK, /* attach the classifier by a TCX link; undo: detach */
 	STEP_QDISC,    /* add clsact; undo: delete it if it was ours and is empty */
 	STEP_FILTER,   /* attach the classifier to clsact; undo: delete the filter */
+	STEP_SHAPER,   /* make an ifb with netem, and the filter that sends it what the rule marks;
+			  undo: delete both */
 	STEP_RULE,     /* one rule in the classifier; undo: clear it */
 	STEP_SIGNAL,   /* stop a process; undo: continue it */
 	STEP_KILL,     /* signal a process; no undo */
@@ -63,7 +66,7 @@ struct step_child {
 	bool killed;                         /* got its SIGKILL: the rest is the kernel's to do */
 };
 
-/* BPF_LINK, QDISC, FILTER and the place of a RULE */
+/* BPF_LINK, QDISC, FILTER and the place of a RULE or SHAPER */
 struct step_hook {
 	char ifname[16];
 	uint64_t ifindex;
@@ -78,6 +81,22 @@ struct step_rule {
 	struct cidr_list include, exclude;
 	uint64_t slot;                    /* learned when applied */
 	struct classify_counters counted; /* kept when the rule is cleared */
+};
+
+struct shaper_counters {
+	uint64_t sent, dropped; /* dropped: by netem's loss, and beyond its limit */
+	uint64_t waiting;       /* now */
+};
+
+/* Its device is named "faultd-" and `id` in eight hexadecimal digits; the mark of its packets, and
+ * the handle of its filter, are the low 16 bits of `id`. */
+struct step_shaper {
+	struct step_hook hook; /* first, as in struct step_rule */
+	uint64_t id;
+	struct netem netem;
+	/* at work */
+	uint64_t drained_ns;            /* CLOCK_BOOTTIME when draining began; 0: it has not */
+	struct shaper_counters counted; /* kept when it is deleted */
 };
 
 struct step_process {
@@ -165,6 +184,7 @@ struct step {
 		struct step_child child;
 		struct step_hook hook;
 		struct step_rule rule;
+		struct step_shaper shaper;
 		struct step_process process;
 		struct step_attr attr;
 		struct step_cgroup cgroup;

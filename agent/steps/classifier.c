@@ -24,7 +24,7 @@ struct classifier {
 	struct classify_bpf *skel;
 	int link_fd;
 	unsigned users[_USE_MAX];
-	uint32_t slots;     /* bits of the rules in use */
+	uint64_t slots;     /* bits of the rules in use */
 	unsigned next_slot; /* round robin: a cleared slot rests before it is written again */
 	int n_cpus;
 };
@@ -289,7 +289,7 @@ static int free_slot(const struct classifier *c)
 	for (unsigned i = 0; i < CLASSIFY_RULES; i++) {
 		unsigned slot = (c->next_slot + i) % CLASSIFY_RULES;
 
-		if (!(c->slots & 1u << slot))
+		if (!(c->slots & 1ull << slot))
 			return (int)slot;
 	}
 	return -ENOSPC;
@@ -322,7 +322,7 @@ int classifier_rule_add(struct classifiers *all, struct step_rule *rule, uint64_
 		return r;
 	}
 	rule->slot = (uint64_t)slot + 1;
-	c->slots |= 1u << slot;
+	c->slots |= 1ull << slot;
 	c->next_slot = (unsigned)slot + 1;
 	set_active(c);
 	return 0;
@@ -354,7 +354,7 @@ void classifier_rule_clear(struct classifiers *all, const struct step_rule *rule
 
 	if (!c || rule->slot == 0)
 		return;
-	c->slots &= ~(1u << slot);
+	c->slots &= ~(1ull << slot);
 	set_active(c);
 	forget(c, slot, rule);
 }

@@ -13,20 +13,46 @@
 #include <linux/types.h>
 #endif
 
-#define CLASSIFY_RULES 32   /* slots, and bits in `active` */
+#define CLASSIFY_RULES 64   /* slots, and bits in `active` */
 #define CLASSIFY_PORTS 16   /* ranges per direction of one rule */
 #define CLASSIFY_FLOWS 4    /* spared connections of one rule */
-#define CLASSIFY_CIDRS 2048 /* prefixes of all rules of one classifier */
+#define CLASSIFY_CIDRS 4096 /* prefixes of all rules of one classifier */
+#define CLASSIFY_NAMES 8    /* suffixes of one rule on DNS queries */
 
 enum classify_direction {
 	CLASSIFY_EGRESS = 0,
 	CLASSIFY_INGRESS = 1,
 };
 
+/* What happens to a packet that a rule matches. Drops, answers and the like are decided by the
+ * first rule that does, in the order of slots; only a packet that none of them takes is shaped, by
+ * the first rule that does. So a packet is shaped once, in both directions. */
+enum classify_verdict {
+	VERDICT_DROP,
+	/* Sets tc_index to the rule's mark and lets it pass: the clsact filter of the shaper with
+	 * that mark (steps/shaper.c) redirects it to an ifb with netem or tbf. On egress it comes
+	 * back through this hook with MARK_SHAPED, and is then left alone. */
+	VERDICT_SHAPE,
+	/* A TCP segment is answered with a RST by which its sender's connection ends, and dropped;
+	 * what is not TCP is let pass. */
+	VERDICT_RESET,
+	/* A DNS query over UDP is answered with `rcode`; over TCP it is reset. */
+	VERDICT_ANSWER,
+};
+
+/* tc_index of what comes back from a shaper; cleared before it leaves. No shaper has this mark, nor
+ * 0. */
+#define MARK_SHAPED 0xfa17
+
 /* struct classify_rule.flags */
-#define RULE_HAS_CIDRS 0x01 /* look the remote address up in the trie; no hit means no match */
-#define RULE_VISIBLE   0x02 /* the local sender sees the drop (egress); default is silent */
-#define RULE_LOCKOUT   0x04 /* spare nothing but ARP, ND and other non-IP frames */
+#define RULE_HAS_CIDRS   0x001 /* look the remote address up in the trie; no hit: no match */
+#define RULE_VISIBLE     0x002 /* the local sender sees the drop (egress); default is silent */
+#define RULE_LOCKOUT     0x004 /* spare nothing but ARP, ND and other non-IP frames */
+#define RULE_NEW         0x008 /* only TCP segments with SYN: what opens a connection */
+#define RULE_ESTABLISHED 0x010 /* only TCP segments without SYN */
+#define RULE_HAS_USER    0x020 /* only what sockets of `uid` send (egress) */
+#define RULE_HAS_CGROUP  0x040 /* only what sockets in `cgroup_id` or below send or receive */
+#define RULE_HAS_NAMES   0x080 /* only DNS queries for one of the rule's names or below */
 
 /* Both ends included, host byte order. */
 struct classify_ports {
@@ -45,23 +71,43 @@ struct classify_flow {
 
 struct classify_rule {
 	__u64 deadline_boot_ns; /* CLOCK_BOOTTIME; from then on the rule matches nothing */
-	__u32 threshold;  /* drop when a random u32 is below it; 0xffffffff drops everything */
-	__u32 flags;      /* RULE_* */
-	__u8 protocol;    /* IPPROTO_*, 0 = any; IPPROTO_ICMP also matches ICMPv6 */
-	__u8 n_dst_ports; /* 0 = any port, and protocols without ports */
+	__u64 cgroup_id;        /* of cgroup v2, as bpf_skb_cgroup_id() tells it */
+	__u32 cgroup_level;     /* of that cgroup; the root is 0 */
+	__u32 uid;
+	__u32 threshold;      /* acts when a random u32 is below it; 0xffffffff: always */
+	__u32 flow_threshold; /* the same of a hash of the flow, equal in both directions; 0 is
+				 none, so that all flows are 0xffffffff */
+	__u32 flow_seed;      /* of that hash */
+	__u32 flags;          /* RULE_* */
+	__u16 mark;           /* VERDICT_SHAPE */
+	__u8 verdict;         /* enum classify_verdict */
+	__u8 rcode;           /* VERDICT_ANSWER: 2 SERVFAIL, 3 NXDOMAIN */
+	__u8 protocol;        /* IPPROTO_*, 0 = any; IPPROTO_ICMP also matches ICMPv6 */
+	__u8 n_dst_ports;     /* 0 = any port, and protocols without ports */
 	__u8 n_src_ports;
 	__u8 n_flows;
-	__u8 reserved[4];
 	struct classify_ports dst_ports[CLASSIFY_PORTS]; /* of the packet, in its own direction */
 	struct classify_ports src_ports[CLASSIFY_PORTS];
 	struct classify_flow flows[CLASSIFY_FLOWS];
 };
 
-/* Per CPU and slot. `matched` counts packets to which the rule applied (after cidr, port, protocol,
- * spares and deadline), `dropped` those of them that it dropped. */
+/* Suffixes of DNS names, in lower case and the wire's form: each label after its length, the root's
+ * 0 at the end. The empty name (one 0) is below which all are. */
+struct classify_names {
+	__u32 n;
+	struct {
+		__u8 length; /* of `wire`, the last 0 included */
+		__u8 wire[63];
+	} name[CLASSIFY_NAMES];
+};
+
+/* Per CPU and slot. `matched` counts packets to which the rule applied (everything but chance),
+ * the others those of them that it dropped (answered ones too), shaped and answered. */
 struct classify_counters {
 	__u64 matched;
 	__u64 dropped;
+	__u64 shaped;
+	__u64 answered;
 };
 
 /* Key of the prefix trie. prefixlen = 32 (slot) + bits of the address, IPv4 as ::ffff:a.b.c.d (96 +

@@ -98,7 +98,7 @@ static void set_rules(struct bench *b, uint32_t n, uint32_t threshold, uint16_t 
 		    bpf_map__update_elem(b->classifier->maps.cidrs, &key, sizeof(key), &include,
 					 sizeof(include), BPF_ANY) < 0)
 			err(1, "write rule %u", slot);
-		b->classifier->bss->active |= 1u << slot;
+		b->classifier->bss->active |= 1ull << slot;
 	}
 }
 

@@ -297,6 +297,7 @@ static void read_facts(const cJSON *facts, const struct policy *policy, struct p
 			      .seed = (uint64_t)number_of(facts, "seed", 0),
 			      .user = (uid_t)number_of(facts, "user", 0),
 			      .grade = number_of(facts, "grade", 0),
+			      .shaper_id = 0xabcd0010,
 			      .tcx = is_true(facts, "tcx")};
 	for (int i = 0; i < 2 && i < cJSON_GetArraySize(own); i++)
 		ret->own_pids[i] = cJSON_GetArrayItem(own, i)->valueint;
@@ -328,6 +329,8 @@ static void print_flow(const struct classify_flow *f, struct text *t)
 static void print_rule(const struct step_rule *r, struct text *t)
 {
 	text_add(t, "  rule: threshold=%#x flags=%#x", r->rule.threshold, r->rule.flags);
+	if (r->rule.flow_threshold != UINT32_MAX)
+		text_add(t, " flowThreshold=%#x", r->rule.flow_threshold);
 	for (unsigned i = 0; i < r->rule.n_flows; i++)
 		print_flow(&r->rule.flows[i], t);
 	text_add(t, "\n");

@@ -189,7 +189,8 @@ static struct classify_bpf *load(enum classify_direction direction, unsigned l2_
 
 static struct classify_rule drop_all(void)
 {
-	return (struct classify_rule){.deadline_boot_ns = UINT64_MAX, .threshold = ALWAYS};
+	return (struct classify_rule){
+		.deadline_boot_ns = UINT64_MAX, .threshold = ALWAYS, .flow_threshold = ALWAYS};
 }
 
 static void set_rule(struct classify_bpf *c, uint32_t slot, const struct classify_rule *rule)
@@ -197,7 +198,7 @@ static void set_rule(struct classify_bpf *c, uint32_t slot, const struct classif
 	assert_int_equal(bpf_map__update_elem(c->maps.rules, &slot, sizeof(slot), rule,
 					      sizeof(*rule), BPF_ANY),
 			 0);
-	c->bss->active |= 1u << slot;
+	c->bss->active |= 1ull << slot;
 }
 
 static void set_cidr(struct classify_bpf *c, uint32_t slot, const char *address, unsigned bits,
