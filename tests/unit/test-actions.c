@@ -245,8 +245,8 @@ static char *parse(const char *alias_name, const char *parameters, uint64_t *ms,
 	return text;
 }
 
-#define NETWORK_REST "\"visible\":false,\"allowLockout\":false}"
-#define LOSS_REST    "\"visible\":false,\"allowLockout\":false,\"steps\":10}"
+#define NETWORK_REST "\"allowLockout\":false,\"visible\":false}"
+#define LOSS_REST    "\"allowLockout\":false,\"visible\":false,\"steps\":10}"
 
 static void test_aliases(void **state)
 {
