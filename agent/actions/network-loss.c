@@ -68,7 +68,7 @@ static const struct alias_row loss_rows[] = {
 static const struct alias_row sources_rows[] = {
 	{.name = "LossPercent", .row = "percent", .def = "7"},
 	{.name = "Interface", .row = "interface", .def = "DEFAULT"},
-	{.name = "Sources", .row = "cidrs", .required = false, .from = "ALL", .to = NULL},
+	{.name = "Sources", .row = "peers"},
 	{.name = "TrafficType", .row = "direction", .def = "ingress"},
 	{.name = "DurationSeconds", .row = "duration", .required = true},
 	{.name = "InstallDependencies", .row = ""},

@@ -66,13 +66,15 @@ static int look_interface(const char *name, struct looking *l, struct error *e)
 	return error_set(e, ERROR_FAILED, r, "cannot read the interfaces: %s", strerror(-r));
 }
 
-static bool same_cidr(const struct cidr_list *a, const struct cidr_list *b)
+static bool same_peer(const struct peer_list *a, const struct peer_list *b)
 {
-	for (uint32_t i = 0; i < a->n; i++) {
-		for (uint32_t k = 0; k < b->n; k++) {
-			if (memcmp(&a->cidr[i], &b->cidr[k], sizeof(a->cidr[i])) == 0)
-				return true;
-		}
+	for (uint32_t i = 0; i < a->cidrs.n; i++) {
+		if (cidr_list_has(&b->cidrs, &a->cidrs.cidr[i]))
+			return true;
+	}
+	for (uint32_t i = 0; i < a->names.n; i++) {
+		if (name_list_has(&b->names, a->names.name[i]))
+			return true;
 	}
 	return false;
 }
@@ -87,11 +89,13 @@ static int check_rows(const struct network *n, struct error *e)
 	if (n->visible && n->direction == DIRECTION_INGRESS)
 		return error_field(e, "parameters.visible", "true", "false, or egress or both",
 				   "nobody here sends what arrives");
-	if (same_cidr(&n->cidrs, &n->exclude_cidrs))
-		return error_field(e, "parameters.excludeCidrs", "", "prefixes that cidrs has not",
-				   "has a prefix that is in cidrs too");
-	if (n->cidrs.n + n->exclude_cidrs.n > CIDRS_MAX)
-		return error_field(e, "parameters.cidrs", "", "64 with excludeCidrs", "too many");
+	if (same_peer(&n->peers, &n->exclude_peers))
+		return error_field(e, "parameters.excludePeers", "", "what peers has not",
+				   "has something that is in peers too");
+	if (n->exclude_peers.all)
+		return error_field(e, "parameters.excludePeers", "ALL",
+				   "addresses, prefixes, names of hosts or sets",
+				   "ALL: there would be nobody left");
 	return 0;
 }
 
@@ -153,8 +157,8 @@ static void fill_rule(const struct network *n, const struct network_effect *effe
 	r->flags = (n->visible ? RULE_VISIBLE : 0) | (n->allow_lockout ? RULE_LOCKOUT : 0);
 	r->n_flows = (uint8_t)facts->n_flows;
 	memcpy(r->flows, facts->flows, facts->n_flows * sizeof(facts->flows[0]));
-	ret->include = n->cidrs;
-	ret->exclude = n->exclude_cidrs;
+	ret->include = n->peers.cidrs;
+	ret->exclude = n->exclude_peers.cidrs;
 }
 
 static struct step *add_hook(struct plan *plan, enum step_kind kind, const struct interface *i,
@@ -243,12 +247,11 @@ static void describe_ports(const char *what, const struct port_list *list, struc
 	}
 }
 
-static void describe_cidrs(const char *what, const struct cidr_list *list, struct text *t)
+static void describe_peers(const char *what, const struct peer_list *list, struct text *t)
 {
-	for (uint32_t i = 0; i < list->n; i++) {
-		text_add(t, "%s", i ? "," : what);
-		cidr_print(&list->cidr[i], t);
-	}
+	if (list->all || list->cidrs.n || list->names.n)
+		text_add(t, "%s", what);
+	peer_list_print(list, t);
 }
 
 void network_describe(const struct network *n, struct text *t)
@@ -259,8 +262,8 @@ void network_describe(const struct network *n, struct text *t)
 		 n->protocol ? " " : "");
 	describe_ports(" to ports ", &n->ports, t);
 	describe_ports(" from ports ", &n->source_ports, t);
-	describe_cidrs(" exchanged with ", &n->cidrs, t);
-	describe_cidrs(" but not with ", &n->exclude_cidrs, t);
+	describe_peers(" exchanged with ", &n->peers, t);
+	describe_peers(" but not with ", &n->exclude_peers, t);
 	text_add(t, " %s ", verbs[n->direction]);
 	for (uint32_t i = 0; i < n->interface.n; i++)
 		text_add(t, "%s%s", i ? "," : "", n->interface.name[i]);

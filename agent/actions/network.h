@@ -14,8 +14,9 @@ struct network {
 	int protocol;  /* index into network_protocols */
 	struct port_list ports;
 	struct port_list source_ports;
-	struct cidr_list cidrs;
-	struct cidr_list exclude_cidrs;
+	struct peer_list peers;
+	struct peer_list exclude_peers;
+	uint64_t resolve_every_ms;
 	bool visible;
 	double packets; /* percent that is impaired, by chance */
 	bool allow_lockout;
@@ -59,14 +60,21 @@ extern const char *const network_protocols[];
 		 .type = ROW_PORTS,                                                                                  \
 		 FIELD(params, network.source_ports),                                                                \
 		 .text = "only packets from these ports"},                                                           \
-		{.name = "cidrs",                                                                                    \
-		 .type = ROW_CIDRS,                                                                                  \
-		 FIELD(params, network.cidrs),                                                                       \
-		 .text = "only packets exchanged with these addresses, IPv4 or IPv6"},                               \
-		{.name = "excludeCidrs",                                                                             \
-		 .type = ROW_CIDRS,                                                                                  \
-		 FIELD(params, network.exclude_cidrs),                                                               \
-		 .text = "never packets exchanged with these; of cidrs and excludeCidrs the longer prefix decides"}, \
+		{.name = "peers",                                                                                    \
+		 .type = ROW_PEERS,                                                                                  \
+		 FIELD(params, network.peers),                                                                       \
+		 .text = "only packets exchanged with these: addresses, prefixes, names of hosts or sets, ALL"},     \
+		{.name = "excludePeers",                                                                             \
+		 .type = ROW_PEERS,                                                                                  \
+		 FIELD(params, network.exclude_peers),                                                               \
+		 .text = "never packets exchanged with these; of peers and excludePeers the longer prefix decides"}, \
+		{.name = "resolveEvery",                                                                             \
+		 .type = ROW_DURATION,                                                                               \
+		 FIELD(params, network.resolve_every_ms),                                                            \
+		 .def = "10s",                                                                                       \
+		 .min = 1000,                                                                                        \
+		 .max = DURATION_MAX_S * 1000.0,                                                                     \
+		 .text = "how often names of hosts are resolved again while the fault is active"},                   \
 	{                                                                                                            \
 		.name = "allowLockout", .type = ROW_BOOLEAN, FIELD(params, network.allow_lockout),                   \
 		.def = "false",                                                                                      \

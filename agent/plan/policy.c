@@ -196,15 +196,6 @@ bool policy_protects(const struct policy *p, const char *name, bool contained)
 	return false;
 }
 
-static bool has_name(const struct name_list *list, const char *name)
-{
-	for (size_t i = 0; i < list->n; i++) {
-		if (str_eq(list->name[i], name))
-			return true;
-	}
-	return false;
-}
-
 /* A service is meant with and without its suffix. */
 bool policy_protects_unit(const struct policy *p, const char *name)
 {
@@ -218,10 +209,11 @@ bool policy_protects_unit(const struct policy *p, const char *name)
 		if (str_eq(always_protected_units[i], plain))
 			return true;
 	}
-	return has_name(&p->protected_units, name) || has_name(&p->protected_units, plain);
+	return name_list_has(&p->protected_units, name) ||
+	       name_list_has(&p->protected_units, plain);
 }
 
 bool policy_protects_mount(const struct policy *p, const char *point)
 {
-	return has_name(&p->protected_mounts, point);
+	return name_list_has(&p->protected_mounts, point);
 }

@@ -53,7 +53,8 @@ static const char *allowed(const struct row *row, char *buffer, size_t size)
 		[ROW_BOOLEAN] = "true or false",
 		[ROW_DURATION] = DURATION_ALLOWED,
 		[ROW_PORTS] = "ports or ranges such as 443,8000-8010",
-		[ROW_CIDRS] = "addresses or prefixes such as 10.0.0.0/8,2001:db8::/32",
+		[ROW_PEERS] =
+			"addresses, prefixes (10.0.0.0/8, 2001:db8::/32), names of hosts or sets, ALL",
 		[ROW_NAMES] = "names of at most 255 bytes, separated by commas",
 		[ROW_NUMBERS] = "whole numbers, separated by commas",
 		[ROW_BYTES] = BYTES_ALLOWED,
@@ -193,9 +194,9 @@ static int add_ports(const char *item, void *arg)
 	return port_list_add(arg, item);
 }
 
-static int add_cidrs(const char *item, void *arg)
+static int add_peers(const char *item, void *arg)
 {
-	return cidr_list_add(arg, item);
+	return peer_list_add(arg, item);
 }
 
 static int add_names(const char *item, void *arg)
@@ -210,7 +211,7 @@ static int add_numbers(const char *item, void *arg)
 
 static int (*const add_item[_ROW_TYPE_MAX])(const char *, void *) = {
 	[ROW_PORTS] = add_ports,
-	[ROW_CIDRS] = add_cidrs,
+	[ROW_PEERS] = add_peers,
 	[ROW_NAMES] = add_names,
 	[ROW_NUMBERS] = add_numbers,
 };
@@ -229,7 +230,7 @@ static int read_list(const struct reading *in, const char *s)
 static int (*const read_text[_ROW_TYPE_MAX])(const struct reading *, const char *) = {
 	[ROW_INTEGER] = read_integer, [ROW_NUMBER] = read_number, [ROW_BOOLEAN] = read_boolean,
 	[ROW_STRING] = read_string,   [ROW_ENUM] = read_enum,     [ROW_DURATION] = read_duration,
-	[ROW_PORTS] = read_list,      [ROW_CIDRS] = read_list,    [ROW_NAMES] = read_list,
+	[ROW_PORTS] = read_list,      [ROW_PEERS] = read_list,    [ROW_NAMES] = read_list,
 	[ROW_NUMBERS] = read_list,    [ROW_BYTES] = read_bytes,   [ROW_QUANTITY] = read_quantity,
 };
 
@@ -400,18 +401,27 @@ static cJSON *print_ports(const struct port_list *list)
 	return array;
 }
 
-static cJSON *print_cidrs(const struct cidr_list *list)
+static cJSON *print_peers(const struct peer_list *list)
 {
 	cJSON *array = cJSON_CreateArray();
 
-	for (uint32_t i = 0; array && i < list->n; i++) {
+	for (uint32_t i = 0; array && i < list->cidrs.n; i++) {
 		char buffer[64];
 		struct text t = TEXT(buffer);
 
-		cidr_print(&list->cidr[i], &t);
+		cidr_print(&list->cidrs.cidr[i], &t);
 		cJSON_AddItemToArray(array, cJSON_CreateString(buffer));
 	}
+	for (uint32_t i = 0; array && i < list->names.n; i++)
+		cJSON_AddItemToArray(array, cJSON_CreateString(list->names.name[i]));
+	if (array && list->all)
+		cJSON_AddItemToArray(array, cJSON_CreateString("ALL"));
 	return array;
+}
+
+static cJSON *print_peers_unless_none(const struct peer_list *list)
+{
+	return list->cidrs.n || list->names.n || list->all ? print_peers(list) : NULL;
 }
 
 static cJSON *print_names(const struct name_list *list)
@@ -474,8 +484,8 @@ static cJSON *print_row(const struct row *row, const void *from)
 		return isnan(*(const double *)v) ? NULL : cJSON_CreateNumber(*(const double *)v);
 	case ROW_PORTS:
 		return ((const struct port_list *)v)->n ? print_ports(v) : NULL;
-	case ROW_CIDRS:
-		return ((const struct cidr_list *)v)->n ? print_cidrs(v) : NULL;
+	case ROW_PEERS:
+		return print_peers_unless_none(v);
 	case ROW_NAMES:
 		return ((const struct name_list *)v)->n ? print_names(v) : NULL;
 	case ROW_NUMBERS:
@@ -504,7 +514,7 @@ const char *row_type_name(enum row_type type)
 	static const char *const names[_ROW_TYPE_MAX] = {
 		[ROW_INTEGER] = "integer", [ROW_NUMBER] = "number", [ROW_BOOLEAN] = "boolean",
 		[ROW_STRING] = "string",   [ROW_ENUM] = "enum",     [ROW_DURATION] = "duration",
-		[ROW_PORTS] = "ports",     [ROW_CIDRS] = "cidrs",   [ROW_NAMES] = "list",
+		[ROW_PORTS] = "ports",     [ROW_PEERS] = "peers",   [ROW_NAMES] = "list",
 		[ROW_NUMBERS] = "list",    [ROW_BYTES] = "bytes",   [ROW_QUANTITY] = "quantity",
 	};
 
@@ -577,7 +587,7 @@ static cJSON *json_schema_row(const struct row *row)
 	static const char *const types[_ROW_TYPE_MAX] = {
 		[ROW_INTEGER] = "integer", [ROW_NUMBER] = "number", [ROW_BOOLEAN] = "boolean",
 		[ROW_STRING] = "string",   [ROW_ENUM] = "string",   [ROW_DURATION] = "string",
-		[ROW_PORTS] = "array",     [ROW_CIDRS] = "array",   [ROW_NAMES] = "array",
+		[ROW_PORTS] = "array",     [ROW_PEERS] = "array",   [ROW_NAMES] = "array",
 		[ROW_NUMBERS] = "array",   [ROW_BYTES] = "integer", [ROW_QUANTITY] = "number",
 	};
 	cJSON *o = cJSON_CreateObject();

@@ -21,7 +21,7 @@ enum row_type {
 	ROW_ENUM,     /* int, index into values */
 	ROW_DURATION, /* uint64_t, milliseconds */
 	ROW_PORTS,    /* struct port_list */
-	ROW_CIDRS,    /* struct cidr_list */
+	ROW_PEERS,    /* struct peer_list */
 	ROW_NAMES,    /* struct name_list */
 	ROW_NUMBERS,  /* struct number_list */
 	ROW_BYTES,    /* uint64_t: 512MiB, 2GB, 1000000 */

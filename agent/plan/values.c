@@ -2,11 +2,12 @@
 #include "plan/values.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 static const uint8_t mapped_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
@@ -46,6 +47,11 @@ int port_list_add(struct port_list *list, const char *item)
 		return -E2BIG;
 	list->range[list->n++] = p;
 	return 0;
+}
+
+static bool is_mapped(const struct cidr *c)
+{
+	return c->bits >= 96 && memcmp(c->addr, mapped_prefix, sizeof(mapped_prefix)) == 0;
 }
 
 /* Clears the bits behind the prefix, so that 10.1.2.3/8 and 10.0.0.0/8 are one thing. */
@@ -105,6 +111,44 @@ int name_list_add(struct name_list *list, const char *item)
 	return 0;
 }
 
+/* Returns the length of the label at `s`; 0: there is none. */
+static size_t label_length(const char *s)
+{
+	size_t n = 0;
+
+	while (isalnum((unsigned char)s[n]) || s[n] == '-' || s[n] == '_')
+		n++;
+	return n > 63 || s[0] == '-' || (n && s[n - 1] == '-') ? 0 : n;
+}
+
+bool is_host_name(const char *s)
+{
+	size_t whole = strlen(s), n = label_length(s);
+
+	if (whole > 253 || n == 0)
+		return false;
+	while (s[n] == '.' && s[n + 1]) {
+		s += n + 1;
+		n = label_length(s);
+		if (n == 0)
+			return false;
+	}
+	return str_eq(s + n, s[n] == '.' ? "." : "") && strspn(s, "0123456789") < n;
+}
+
+int peer_list_add(struct peer_list *list, const char *item)
+{
+	int r = cidr_list_add(&list->cidrs, item);
+
+	if (r != -EINVAL)
+		return r;
+	if (strcasecmp(item, "ALL") == 0) {
+		list->all = true;
+		return 0;
+	}
+	return is_host_name(item) ? name_list_add(&list->names, item) : -EINVAL;
+}
+
 int number_list_add(struct number_list *list, const char *item)
 {
 	int64_t v;
@@ -131,7 +175,7 @@ void port_range_print(const struct port_range *p, struct text *t)
 
 void cidr_print(const struct cidr *c, struct text *t)
 {
-	bool v4 = memcmp(c->addr, mapped_prefix, sizeof(mapped_prefix)) == 0 && c->bits >= 96;
+	bool v4 = is_mapped(c);
 	char address[INET6_ADDRSTRLEN];
 
 	if (v4)
@@ -139,6 +183,56 @@ void cidr_print(const struct cidr *c, struct text *t)
 	else
 		(void)inet_ntop(AF_INET6, c->addr, address, sizeof(address));
 	text_add(t, "%s/%u", address, v4 ? c->bits - 96u : c->bits);
+}
+
+void peer_list_print(const struct peer_list *list, struct text *t)
+{
+	const char *between = "";
+
+	for (uint32_t i = 0; i < list->cidrs.n; i++, between = ",") {
+		text_add(t, "%s", between);
+		cidr_print(&list->cidrs.cidr[i], t);
+	}
+	for (uint32_t i = 0; i < list->names.n; i++, between = ",")
+		text_add(t, "%s%s", between, list->names.name[i]);
+	if (list->all)
+		text_add(t, "%sALL", between);
+}
+
+bool cidr_same(const struct cidr *a, const struct cidr *b)
+{
+	return memcmp(a, b, sizeof(*a)) == 0;
+}
+
+bool name_list_has(const struct name_list *list, const char *name)
+{
+	for (uint32_t i = 0; i < list->n; i++) {
+		if (str_eq(list->name[i], name))
+			return true;
+	}
+	return false;
+}
+
+bool cidr_list_has(const struct cidr_list *list, const struct cidr *c)
+{
+	for (uint32_t i = 0; i < list->n; i++) {
+		if (cidr_same(&list->cidr[i], c))
+			return true;
+	}
+	return false;
+}
+
+bool cidr_holds(const struct cidr *outer, const struct cidr *inner)
+{
+	struct cidr c = *inner;
+
+	if (inner->bits < outer->bits || is_mapped(inner) != is_mapped(outer))
+		return false;
+	c.bits = outer->bits;
+	mask_cidr(&c);
+	if (is_mapped(outer)) /* as cidr_list_add() leaves it */
+		memcpy(c.addr, mapped_prefix, sizeof(mapped_prefix));
+	return cidr_same(&c, outer);
 }
 
 int bytes_parse(const char *s, uint64_t *ret)

@@ -4,6 +4,7 @@
 #ifndef FAULTD_PLAN_VALUES_H
 #define FAULTD_PLAN_VALUES_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "faultd/limits.h"
@@ -37,6 +38,13 @@ struct name_list {
 	char name[NAMES_MAX][NAME_TEXT_MAX];
 };
 
+/* Whom packets are exchanged with. */
+struct peer_list {
+	struct cidr_list cidrs;
+	struct name_list names; /* of hosts, and of sets: see plan/peers.h */
+	bool all;               /* anybody */
+};
+
 #define NUMBERS_MAX 256
 struct number_list {
 	uint32_t n;
@@ -47,7 +55,12 @@ struct number_list {
 int port_list_add(struct port_list *list, const char *item); /* 443 or 8000-8010 */
 int cidr_list_add(struct cidr_list *list, const char *item); /* 10.0.0.0/8, 2001:db8::1 */
 int name_list_add(struct name_list *list, const char *item);
+int peer_list_add(struct peer_list *list, const char *item);     /* either, or ALL */
 int number_list_add(struct number_list *list, const char *item); /* whole, 0 to 2^31 - 1 */
+
+/* Labels of letters, digits, hyphens and underscores, the last of them no number: what looks like
+ * an address and is none, is no name either. */
+bool is_host_name(const char *s);
 
 /* Bytes: a plain number, or one with K, M, G, T (or KiB, MiB …: powers of 1024; KB, MB …: of 1000).
  * Returns 0, -EINVAL, or -ERANGE (2^53 and more). */
@@ -57,5 +70,12 @@ void bytes_print(uint64_t bytes, struct text *t); /* "2GiB", "1.5MiB", "1000B" *
 
 void port_range_print(const struct port_range *p, struct text *t);
 void cidr_print(const struct cidr *c, struct text *t);
+void peer_list_print(const struct peer_list *list, struct text *t); /* separated by commas */
+
+/* Does `outer` hold all of `inner`? ::/0 and the like are IPv6 only. */
+bool cidr_holds(const struct cidr *outer, const struct cidr *inner);
+bool cidr_same(const struct cidr *a, const struct cidr *b);
+bool name_list_has(const struct name_list *list, const char *name);
+bool cidr_list_has(const struct cidr_list *list, const struct cidr *c);
 
 #endif

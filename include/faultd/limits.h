@@ -14,7 +14,7 @@
 #define CPUS_MAX        1024
 #define INTERFACES_MAX  8
 #define PORT_RANGES_MAX 16
-#define CIDRS_MAX       64 /* include and exclude together, per rule */
+#define CIDRS_MAX       128 /* include and exclude together, per rule */
 #define FLOWS_MAX       4  /* spared connections, per rule */
 
 #define SEED_MAX 2147483647 /* of a fault's random choices; short enough to be typed */

@@ -239,18 +239,18 @@ def test_network_parameters(faultd):
             0, 65536, "0", "65536", "9-1", "80-", "-80", "80-90-100", "http", "80;90", "80 90", "", ",", "80,,90", "-1", 80.5,
             "1-65536", "0-10", True, None, {}, [[80]], [True], [0], ["9-1"], [""], ",".join(map(str, range(1, 40))),
             list(range(1, 40)), "99999999999999999999", 1e300)] + [
-        (loss(**{k: v}), f"parameters.{k}") for k in ("cidrs", "excludeCidrs") for v in (
+        (loss(**{k: v}), f"parameters.{k}") for k in ("peers", "excludePeers") for v in (
             "10.0.0.0/33", "10.0.0/8", "10.0.0.256", "::/129", "fe80::1%lo", "10.0.0.0/-1", "10.0.0.0/", "/8", "10.0.0.0/8/8",
-            "10.0.0.0/255.0.0.0", "example.com", "010.0.0.1x", ":::", "1::2::3", "", ",", 10, True, None, {}, [10], [""],
-            "10.0.0.0/+8", "10.0.0.0 /8", "\u0661\u0660.0.0.1", ",".join(f"10.0.{i}.0/24" for i in range(70)))] + [
+            "10.0.0.0/255.0.0.0", "-example.com", "example.-com", "a..b", "a_/b", ":::", "1::2::3", "", ",", 10, True, None, {}, [10], [""],
+            "10.0.0.0/+8", "10.0.0.0 /8", "\u0661\u0660.0.0.1", ",".join(f"10.0.{i}.0/24" for i in range(140)))] + [
         (loss(protocol=v), "parameters.protocol") for v in ("", "TCP", "6", 6, "tcp,udp", "ipv6-icmp", None, True, ["tcp"])] + [
         (loss(direction=v), "parameters.direction") for v in ("", "in", "out", "EGRESS", 1, None, ["egress"])] + [
         (loss(visible=v), "parameters.visible") for v in ("", "yes", 1, None, [])] + [
         (loss(allowLockout=v), "parameters.allowLockout") for v in ("", "yes", 1, None, [])] + [
         (loss(protocol="icmp", ports="80"), "parameters.ports"),
         (loss(protocol="icmp", sourcePorts="80"), "parameters.sourcePorts"),
-        (loss(cidrs=[f"10.0.{i}.0/24" for i in range(40)], excludeCidrs=[f"10.1.{i}.0/24" for i in range(40)]),
-         "parameters.cidrs"),
+        (loss(peers=[f"10.0.{i}.0/24" for i in range(80)], excludePeers=[f"10.1.{i}.0/24" for i in range(80)]),
+         "parameters.peers"),
     ])
 
 

@@ -98,7 +98,7 @@ def test_dry_run_changes_nothing(faultd, sleeper):
     for action, parameters in (("process-pause", {"pid": [sleeper.pid]}),
                                ("process-kill", {"pid": [sleeper.pid]}),
                                ("cpu-stress", CPU),
-                               ("network-loss", {"interface": "lo", "cidrs": "198.51.100.1"})):
+                               ("network-loss", {"interface": "lo", "peers": "198.51.100.1"})):
         status, plan = faultd.fault(action, "30s", dryRun=True, parameters=parameters)
         assert status == 200, plan
         assert plan["state"] == "planned" and "id" not in plan

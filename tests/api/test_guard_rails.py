@@ -607,7 +607,7 @@ BAD = {
     "bytes": ["x", "12XB", "-1", -1, "", True, None, [], {}],
     "quantity": ["x", "12XB", True, None, [], {}],
     "ports": ["0", "65536", "9-1", "http", True, None, {}],
-    "cidrs": ["10.0.0.0/33", "x", True, None, {}],
+    "peers": ["10.0.0.0/33", "-x", True, None, {}],
     "list": [True, None, {}, [[]]],
 }
 
@@ -673,7 +673,7 @@ TOGETHER = {
     "network-blackhole": lambda w: [
         ({"interface": "fdnone9"}, "interface"), ({"protocol": "icmp", "ports": 80}, "ports"),
         ({"visible": True, "direction": "ingress"}, "visible"),
-        ({"cidrs": "10.0.0.0/8", "excludeCidrs": "10.0.0.0/8"}, "excludeCidrs")],
+        ({"peers": "10.0.0.0/8", "excludePeers": "10.0.0.0/8"}, "excludePeers")],
     "network-loss": lambda w: [
         ({"interface": "fdnone9"}, "interface"), ({"protocol": "icmp", "sourcePorts": 80}, "sourcePorts"),
         ({"visible": True, "direction": "ingress"}, "visible")],

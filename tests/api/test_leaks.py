@@ -118,7 +118,7 @@ class Mix:
 
     def loss(self):
         self.start_and_stop("network-loss", interface=self.dev, percent=10, direction="both",
-                            excludeCidrs="10.0.0.0/8,fd00::/8")
+                            excludePeers="10.0.0.0/8,fd00::/8")
 
     def cpu(self):
         self.start_and_stop("cpu-stress", **CPU)
@@ -245,7 +245,7 @@ def requests(victim, known):
         return "POST", "/v1/faults", json.dumps(body), expected
 
     pause = {"action": "process-pause", "duration": "30s", "parameters": {"pid": [victim]}}
-    loss = {"action": "network-loss", "duration": "30s", "parameters": {"interface": "lo", "percent": 1, "cidrs": "::1"}}
+    loss = {"action": "network-loss", "duration": "30s", "parameters": {"interface": "lo", "percent": 1, "peers": "::1"}}
     often = [("GET", "/v1/status", None, 200), ("GET", f"/v1/faults/{known}", None, 200), post(200, dryRun=True, **pause),
              ("GET", "/v1/actions/network-loss", None, 200), post(200, dryRun=True, **loss), ("GET", "/v1/nothing", None, 404),
              post(400, **(pause | {"duration": "30"})), ("POST", "/v1/faults", '{"action":', 400),

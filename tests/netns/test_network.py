@@ -268,7 +268,7 @@ def test_addresses_and_their_exceptions(hooked, network):
                 (f"{base6}::/64", f"{base6}::10/124", [f"{base6}::2", f"{base6}::c8"]),
                 (None, f"{base4}.20,{base6}::/64", [a for a in v4 if not a.endswith(".20")]),
                 (None, "0.0.0.0/0", v6), (["192.0.2.0/24"], None, [])):
-            parameters = {k: v for k, v in (("cidrs", include), ("excludeCidrs", exclude)) if v}
+            parameters = {k: v for k, v in (("peers", include), ("excludePeers", exclude)) if v}
             with fault_on(hooked, "network-loss", interface=network.dev, percent=100, protocol="udp", **parameters) as fault:
                 assert reached() == [a for a in everyone if a not in gone], parameters
             assert figures(fault)["dropped"] == 3 * len(gone)
@@ -276,9 +276,9 @@ def test_addresses_and_their_exceptions(hooked, network):
 
 def test_all_of_ipv6_is_not_ipv4(hooked, network):
     with udp(network) as u4, udp(network, V6) as u6:
-        with fault_on(hooked, "network-loss", interface=network.dev, percent=100, cidrs="::/0"):
+        with fault_on(hooked, "network-loss", interface=network.dev, percent=100, peers="::/0"):
             assert (u4.out(), u6.out()) == (20, 0)
-        with fault_on(hooked, "network-blackhole", interface=network.dev, excludeCidrs="::/0"):
+        with fault_on(hooked, "network-blackhole", interface=network.dev, excludePeers="::/0"):
             assert (u4.out(), u6.out()) == (0, 20)
 
 
@@ -408,7 +408,7 @@ def test_metadata_addresses_are_spared(tmp_path, hook):
             assert reached() == list(pairs)
             with fault_on(d, "network-blackhole", interface=space.dev, direction="both"):
                 assert reached() == METADATA
-            with fault_on(d, "network-blackhole", interface=space.dev, direction="both", cidrs=["0.0.0.0/0", "::/0", *METADATA]):
+            with fault_on(d, "network-blackhole", interface=space.dev, direction="both", peers=["0.0.0.0/0", "::/0", *METADATA]):
                 assert reached() == METADATA
             with fault_on(d, "network-blackhole", interface=space.dev, direction="both", allowLockout=True):
                 assert reached() == []

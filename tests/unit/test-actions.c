@@ -81,7 +81,7 @@ static size_t size_of(const struct row *row)
 		[ROW_ENUM] = sizeof(int),
 		[ROW_DURATION] = sizeof(uint64_t),
 		[ROW_PORTS] = sizeof(struct port_list),
-		[ROW_CIDRS] = sizeof(struct cidr_list),
+		[ROW_PEERS] = sizeof(struct peer_list),
 		[ROW_NAMES] = sizeof(struct name_list),
 		[ROW_NUMBERS] = sizeof(struct number_list),
 		[ROW_BYTES] = sizeof(uint64_t),
@@ -245,8 +245,8 @@ static char *parse(const char *alias_name, const char *parameters, uint64_t *ms,
 	return text;
 }
 
-#define NETWORK_REST "\"allowLockout\":false,\"visible\":false}"
-#define LOSS_REST    "\"allowLockout\":false,\"visible\":false,\"steps\":10}"
+#define NETWORK_REST "\"resolveEvery\":\"10s\",\"allowLockout\":false,\"visible\":false}"
+#define LOSS_REST    "\"resolveEvery\":\"10s\",\"allowLockout\":false,\"visible\":false,\"steps\":10}"
 
 static void test_aliases(void **state)
 {
@@ -289,12 +289,13 @@ static void test_aliases(void **state)
 		 30000},
 		{"AWSFIS-Run-Network-Packet-Loss-Sources",
 		 "{\"DurationSeconds\":\"30\",\"Sources\":\"ALL\"}",
-		 "{\"percent\":7,\"interface\":[\"DEFAULT\"],\"direction\":\"ingress\",\"protocol\":\"any\"," LOSS_REST,
+		 "{\"percent\":7,\"interface\":[\"DEFAULT\"],\"direction\":\"ingress\",\"protocol\":\"any\","
+		 "\"peers\":[\"ALL\"]," LOSS_REST,
 		 30000},
 		{"AWSFIS-Run-Network-Packet-Loss-Sources",
-		 "{\"DurationSeconds\":\"30\",\"Sources\":\"10.0.0.1,2001:db8::/32\",\"TrafficType\":\"egress\"}",
+		 "{\"DurationSeconds\":\"30\",\"Sources\":\"10.0.0.1,S3,www.example.com,2001:db8::/32\",\"TrafficType\":\"egress\"}",
 		 "{\"percent\":7,\"interface\":[\"DEFAULT\"],\"direction\":\"egress\",\"protocol\":\"any\","
-		 "\"cidrs\":[\"10.0.0.1/32\",\"2001:db8::/32\"]," LOSS_REST,
+		 "\"peers\":[\"10.0.0.1/32\",\"2001:db8::/32\",\"S3\",\"www.example.com\"]," LOSS_REST,
 		 30000},
 	};
 

@@ -268,7 +268,7 @@ static const char *value_for(const struct row *row)
 		[ROW_STRING] = "\"text\"",
 		[ROW_DURATION] = "\"30s\"",
 		[ROW_PORTS] = "[443,\"8000-8010\"]",
-		[ROW_CIDRS] = "\"10.0.0.0/8,2001:db8::/32\"",
+		[ROW_PEERS] = "\"10.0.0.0/8,2001:db8::/32,example.com,all\"",
 		[ROW_NAMES] = "\"eth0, eth1\"",
 		[ROW_NUMBERS] = "[1,2,3]",
 		[ROW_BYTES] = "\"2GiB\"",

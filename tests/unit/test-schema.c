@@ -15,7 +15,7 @@ struct all {
 	int choice;
 	uint64_t duration, span;
 	struct port_list ports;
-	struct cidr_list cidrs;
+	struct peer_list peers;
 	struct name_list names;
 	struct number_list numbers;
 };
@@ -59,7 +59,7 @@ static const struct row rows[] = {
 	 .text = "t"},
 	{.name = "span", .type = ROW_DURATION, FIELD(struct all, span), .text = "t"},
 	{.name = "ports", .type = ROW_PORTS, FIELD(struct all, ports), .text = "t"},
-	{.name = "cidrs", .type = ROW_CIDRS, FIELD(struct all, cidrs), .text = "t"},
+	{.name = "peers", .type = ROW_PEERS, FIELD(struct all, peers), .text = "t"},
 	{.name = "names", .type = ROW_NAMES, FIELD(struct all, names), .text = "t"},
 	{.name = "numbers", .type = ROW_NUMBERS, FIELD(struct all, numbers), .text = "t"},
 };
@@ -153,8 +153,10 @@ static void test_good(void **state)
 		{"{\"ports\":\"443, 8000-8010\"}",
 		 "{" DEFAULTS ",\"ports\":[\"443\",\"8000-8010\"]}"},
 		{"{\"ports\":[443,\"1-2,5\"]}", "{" DEFAULTS ",\"ports\":[\"443\",\"1-2\",\"5\"]}"},
-		{"{\"cidrs\":[\"10.1.2.3/8\",\"::1\"]}",
-		 "{" DEFAULTS ",\"cidrs\":[\"10.0.0.0/8\",\"::1/128\"]}"},
+		{"{\"peers\":\"api.example.com,All,10.1.2.3\"}",
+		 "{" DEFAULTS ",\"peers\":[\"10.1.2.3/32\",\"api.example.com\",\"ALL\"]}"},
+		{"{\"peers\":[\"10.1.2.3/8\",\"::1\"]}",
+		 "{" DEFAULTS ",\"peers\":[\"10.0.0.0/8\",\"::1/128\"]}"},
 		{"{\"names\":\" a , b c\"}", "{" DEFAULTS ",\"names\":[\"a\",\"b c\"]}"},
 		{"{\"names\":[\"a\",5]}", "{" DEFAULTS ",\"names\":[\"a\",\"5\"]}"},
 		{"{\"numbers\":\"1,2\"}", "{" DEFAULTS ",\"numbers\":[1,2]}"},
@@ -188,12 +190,12 @@ static void check_bad(const struct bad *b)
 
 #define WHOLE     "a whole number"
 #define PORTS     "ports or ranges such as 443,8000-8010"
-#define CIDRS     "addresses or prefixes such as 10.0.0.0/8,2001:db8::/32"
+#define PEERS     "addresses, prefixes (10.0.0.0/8, 2001:db8::/32), names of hosts or sets, ALL"
 #define NAMES     "names of at most 255 bytes, separated by commas"
 #define NUMBERS   "whole numbers, separated by commas"
 #define DURATIONS "a number with its unit, such as 500ms, 30s, 5m, 1h, 1m30s or PT5M"
 #define KNOWN                                                                                   \
-	"integer, whole, number, real, boolean, string, choice, duration, span, ports, cidrs, " \
+	"integer, whole, number, real, boolean, string, choice, duration, span, ports, peers, " \
 	"names, numbers"
 
 static void test_bad_scalars(void **state)
@@ -265,9 +267,10 @@ static void test_bad_lists(void **state)
 		{"{\"ports\":[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17]}", "p.ports", "17", PORTS},
 		{"{\"ports\":\"1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17\"}", "p.ports",
 		 "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17", PORTS},
-		{"{\"cidrs\":\"10.0.0.0/33\"}", "p.cidrs", "10.0.0.0/33", CIDRS},
-		{"{\"cidrs\":[\"::1\",\"nowhere\"]}", "p.cidrs", "nowhere", CIDRS},
-		{"{\"cidrs\":10}", "p.cidrs", "10", CIDRS},
+		{"{\"peers\":\"10.0.0.0/33\"}", "p.peers", "10.0.0.0/33", PEERS},
+		{"{\"peers\":[\"::1\",\"-nowhere\"]}", "p.peers", "-nowhere", PEERS},
+		{"{\"peers\":\"10.0.0.256\"}", "p.peers", "10.0.0.256", PEERS},
+		{"{\"peers\":10}", "p.peers", "10", PEERS},
 		{"{\"names\":\"a,,b\"}", "p.names", "a,,b", NAMES},
 		{"{\"names\":[true]}", "p.names", "an item", NAMES},
 		{"{\"numbers\":\"1,x\"}", "p.numbers", "1,x", NUMBERS},

@@ -156,6 +156,83 @@ static void test_cidrs_full(void **state)
 	assert_int_equal(list.n, CIDRS_MAX);
 }
 
+static void test_host_names(void **state)
+{
+	static const char label63[] =
+		"a23456789012345678901234567890123456789012345678901234567890123";
+	static const char *const good[] = {
+		"a",      "S3",        "use1-az1", "api.example.com", "a_b.c",
+		"x.y.z.", "7.example", "1a",       "10.0.0.1.nip",    label63};
+	static const char *const bad[] = {"",     ".",           "a..b",      ".a",    "a.-b",
+					  "a-.b", "-a",          "a b",       "a/8",   "10",
+					  "10.0", "10.0.0.256",  "::1::",     "a.b.1", "a.b.1.",
+					  "a%b",  "\xc3\xa4.de", "fe80::1%lo"};
+	char longest[300], item[80];
+
+	for (size_t i = 0; i < COUNT(good); i++)
+		assert_true(is_host_name(good[i]));
+	for (size_t i = 0; i < COUNT(bad); i++)
+		assert_false(is_host_name(bad[i]));
+	(void)snprintf(item, sizeof(item), "%sb", label63);
+	assert_false(is_host_name(item));
+	(void)snprintf(longest, sizeof(longest), "%s.%s.%s.%.61s", label63, label63, label63,
+		       label63);
+	assert_int_equal(strlen(longest), 253);
+	assert_true(is_host_name(longest));
+	(void)strcat(longest, "x");
+	assert_false(is_host_name(longest));
+}
+
+static void test_peers(void **state)
+{
+	struct peer_list list = {0};
+	char buffer[128];
+	struct text t = TEXT(buffer);
+
+	assert_int_equal(peer_list_add(&list, "db.example.com"), 0);
+	assert_int_equal(peer_list_add(&list, "10.1.2.3/8"), 0);
+	assert_int_equal(peer_list_add(&list, "::1"), 0);
+	assert_int_equal(peer_list_add(&list, "S3"), 0);
+	assert_int_equal(peer_list_add(&list, "10.0.0.0/33"), -ERANGE);
+	assert_int_equal(peer_list_add(&list, "10.0.0.256"), -EINVAL);
+	assert_int_equal(peer_list_add(&list, "a b"), -EINVAL);
+	assert_false(list.all);
+	assert_int_equal(peer_list_add(&list, "aLL"), 0);
+	assert_true(list.all);
+	peer_list_print(&list, &t);
+	assert_string_equal(buffer, "10.0.0.0/8,::1/128,db.example.com,S3,ALL");
+	while (list.names.n < NAMES_MAX)
+		assert_int_equal(peer_list_add(&list, "x"), 0);
+	assert_int_equal(peer_list_add(&list, "x"), -E2BIG);
+}
+
+static void test_cidr_holds(void **state)
+{
+	static const struct {
+		const char *outer, *inner;
+		bool holds;
+	} cases[] = {
+		{"10.0.0.0/8", "10.1.2.3", true},
+		{"10.0.0.0/8", "10.0.0.0/8", true},
+		{"10.0.0.0/8", "10.0.0.0/7", false},
+		{"10.0.0.0/8", "11.0.0.0", false},
+		{"0.0.0.0/0", "1.2.3.4", true},
+		{"::/0", "1.2.3.4", false},
+		{"0.0.0.0/0", "::1", false},
+		{"::/0", "::1", true},
+		{"2001:db8::/32", "2001:db8::5", true},
+		{"2001:db8::/33", "2001:db8:8000::", false},
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct cidr_list list = {0};
+
+		assert_int_equal(cidr_list_add(&list, cases[i].outer), 0);
+		assert_int_equal(cidr_list_add(&list, cases[i].inner), 0);
+		assert_int_equal(cidr_holds(&list.cidr[0], &list.cidr[1]), cases[i].holds);
+	}
+}
+
 static void test_names(void **state)
 {
 	struct name_list list = {0};
@@ -204,8 +281,9 @@ int main(void)
 		cmocka_unit_test(test_ports),      cmocka_unit_test(test_ports_full),
 		cmocka_unit_test(test_cidrs),      cmocka_unit_test(test_cidrs_bad),
 		cmocka_unit_test(test_cidr_mask),  cmocka_unit_test(test_cidrs_full),
-		cmocka_unit_test(test_names),      cmocka_unit_test(test_numbers),
-		cmocka_unit_test(test_port_print),
+		cmocka_unit_test(test_host_names), cmocka_unit_test(test_peers),
+		cmocka_unit_test(test_cidr_holds), cmocka_unit_test(test_names),
+		cmocka_unit_test(test_numbers),    cmocka_unit_test(test_port_print),
 	};
 
 	return cmocka_run_group_tests_name("values", tests, NULL, NULL);
