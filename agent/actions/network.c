@@ -13,6 +13,7 @@
 
 const char *const network_directions[] = {"egress", "ingress", "both", NULL};
 const char *const network_protocols[] = {"any", "tcp", "udp", "icmp", "sctp", NULL};
+const char *const network_connections[] = {"all", "new", "established", NULL};
 static const uint8_t protocol_numbers[] = {0, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP, IPPROTO_SCTP};
 
 struct looking {
@@ -86,6 +87,9 @@ static int check_rows(const struct network *n, struct error *e)
 	if (ports && n->protocol != 0 && protocol_numbers[n->protocol] == IPPROTO_ICMP)
 		return error_field(e, n->ports.n ? "parameters.ports" : "parameters.sourcePorts",
 				   "", "tcp, udp, sctp or any as protocol", "icmp has no ports");
+	if (n->connections != CONNECTIONS_ALL && protocol_numbers[n->protocol] != IPPROTO_TCP)
+		return error_field(e, "parameters.connections", network_connections[n->connections],
+				   "all, or tcp as protocol", "only TCP opens connections");
 	if (n->visible && n->direction == DIRECTION_INGRESS)
 		return error_field(e, "parameters.visible", "true", "false, or egress or both",
 				   "nobody here sends what arrives");
@@ -142,6 +146,15 @@ static uint32_t threshold_of(double percent)
 	return percent >= 100.0 ? UINT32_MAX : (uint32_t)llround(percent / 100.0 * UINT32_MAX);
 }
 
+static uint32_t connection_flags(const struct network *n)
+{
+	static const uint32_t flags[] = {[CONNECTIONS_ALL] = 0,
+					 [CONNECTIONS_NEW] = RULE_NEW,
+					 [CONNECTIONS_ESTABLISHED] = RULE_ESTABLISHED};
+
+	return flags[n->connections];
+}
+
 static void fill_rule(const struct network *n, const struct network_effect *effect,
 		      const struct facts *facts, struct step_rule *ret)
 {
@@ -150,11 +163,13 @@ static void fill_rule(const struct network *n, const struct network_effect *effe
 	r->verdict = (uint8_t)effect->verdict;
 	r->rcode = effect->rcode;
 	r->threshold = threshold_of(effect->percent);
-	r->flow_threshold = UINT32_MAX;
+	r->flow_threshold = threshold_of(n->flows);
+	r->flow_seed = (uint32_t)facts->seed;
 	r->protocol = protocol_numbers[n->protocol];
 	r->n_dst_ports = copy_ports(&n->ports, r->dst_ports);
 	r->n_src_ports = copy_ports(&n->source_ports, r->src_ports);
-	r->flags = (n->visible ? RULE_VISIBLE : 0) | (n->allow_lockout ? RULE_LOCKOUT : 0);
+	r->flags = (n->visible ? RULE_VISIBLE : 0) | (n->allow_lockout ? RULE_LOCKOUT : 0) |
+		   connection_flags(n);
 	r->n_flows = (uint8_t)facts->n_flows;
 	memcpy(r->flows, facts->flows, facts->n_flows * sizeof(facts->flows[0]));
 	ret->include = n->peers.cidrs;
@@ -257,9 +272,16 @@ static void describe_peers(const char *what, const struct peer_list *list, struc
 void network_describe(const struct network *n, struct text *t)
 {
 	static const char *const verbs[] = {"leaving", "arriving on", "leaving or arriving on"};
+	static const char *const connections[] = {[CONNECTIONS_ALL] = "",
+						  [CONNECTIONS_NEW] = " that open connections",
+						  [CONNECTIONS_ESTABLISHED] =
+							  " of established connections"};
 
 	text_add(t, "%s%spackets", n->protocol ? network_protocols[n->protocol] : "",
 		 n->protocol ? " " : "");
+	text_add(t, "%s", connections[n->connections]);
+	if (n->flows < 100)
+		text_add(t, " of %.6g %% of the flows", n->flows);
 	describe_ports(" to ports ", &n->ports, t);
 	describe_ports(" from ports ", &n->source_ports, t);
 	describe_peers(" exchanged with ", &n->peers, t);

@@ -8,6 +8,9 @@
 
 enum network_direction { DIRECTION_EGRESS, DIRECTION_INGRESS, DIRECTION_BOTH };
 
+/* Indices into network_connections. */
+enum network_connections { CONNECTIONS_ALL, CONNECTIONS_NEW, CONNECTIONS_ESTABLISHED };
+
 struct network {
 	struct name_list interface;
 	int direction; /* enum network_direction */
@@ -17,6 +20,8 @@ struct network {
 	struct peer_list peers;
 	struct peer_list exclude_peers;
 	uint64_t resolve_every_ms;
+	int connections; /* enum network_connections */
+	double flows;    /* percent */
 	bool visible;
 	double packets; /* percent that is impaired, by chance */
 	bool allow_lockout;
@@ -32,6 +37,7 @@ struct network_effect {
 
 extern const char *const network_directions[];
 extern const char *const network_protocols[];
+extern const char *const network_connections[];
 
 /* The rows, for a params struct whose member `network` is a struct network. */
 #define NETWORK_ROWS(params, default_direction)                                                                      \
@@ -75,6 +81,20 @@ extern const char *const network_protocols[];
 		 .min = 1000,                                                                                        \
 		 .max = DURATION_MAX_S * 1000.0,                                                                     \
 		 .text = "how often names of hosts are resolved again while the fault is active"},                   \
+		{.name = "connections",                                                                              \
+		 .type = ROW_ENUM,                                                                                   \
+		 FIELD(params, network.connections),                                                                 \
+		 .def = "all",                                                                                       \
+		 .values = network_connections,                                                                      \
+		 .text = "only TCP segments with SYN, which open connections, or only those without"},               \
+		{.name = "flows",                                                                                    \
+		 .type = ROW_NUMBER,                                                                                 \
+		 FIELD(params, network.flows),                                                                       \
+		 .def = "100",                                                                                       \
+		 .min = 0.001,                                                                                       \
+		 .max = 100,                                                                                         \
+		 .unit = "%",                                                                                        \
+		 .text = "share of the flows (connections, and the like of other protocols) that is hit"},           \
 	{                                                                                                            \
 		.name = "allowLockout", .type = ROW_BOOLEAN, FIELD(params, network.allow_lockout),                   \
 		.def = "false",                                                                                      \

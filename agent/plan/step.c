@@ -231,6 +231,11 @@ static void describe_rule(const struct step *s, struct text *t)
 		text_add(t, " with mark %#x", r->mark);
 	if (r->protocol)
 		text_add(t, ", protocol %u", r->protocol);
+	if (r->flags & (RULE_NEW | RULE_ESTABLISHED))
+		text_add(t, ", %s connections", r->flags & RULE_NEW ? "opening" : "of established");
+	if (r->flow_threshold != UINT32_MAX)
+		text_add(t, ", of %.6g %% of flows",
+			 (double)r->flow_threshold * 100.0 / UINT32_MAX);
 	describe_ports(", to ports ", r->dst_ports, r->n_dst_ports, t);
 	describe_ports(", from ports ", r->src_ports, r->n_src_ports, t);
 	describe_cidrs(", peers ", &s->rule.include, t);

@@ -245,6 +245,10 @@ def test_network_parameters(faultd):
             "10.0.0.0/+8", "10.0.0.0 /8", "\u0661\u0660.0.0.1", ",".join(f"10.0.{i}.0/24" for i in range(140)))] + [
         (loss(protocol=v), "parameters.protocol") for v in ("", "TCP", "6", 6, "tcp,udp", "ipv6-icmp", None, True, ["tcp"])] + [
         (loss(direction=v), "parameters.direction") for v in ("", "in", "out", "EGRESS", 1, None, ["egress"])] + [
+        (loss(flows=v), "parameters.flows") for v in (0, 101, "50%", -1, "0.0001", "", None, True, [50])] + [
+        (loss(connections=v, protocol="tcp"), "parameters.connections") for v in ("", "NEW", "syn", 1, None, ["new"])] + [
+        (loss(connections=c, protocol=p), "parameters.connections") for c in ("new", "established")
+        for p in ("any", "udp", "icmp", "sctp")] + [
         (loss(visible=v), "parameters.visible") for v in ("", "yes", 1, None, [])] + [
         (loss(allowLockout=v), "parameters.allowLockout") for v in ("", "yes", 1, None, [])] + [
         (loss(protocol="icmp", ports="80"), "parameters.ports"),

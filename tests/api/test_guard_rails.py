@@ -673,7 +673,8 @@ TOGETHER = {
     "network-blackhole": lambda w: [
         ({"interface": "fdnone9"}, "interface"), ({"protocol": "icmp", "ports": 80}, "ports"),
         ({"visible": True, "direction": "ingress"}, "visible"),
-        ({"peers": "10.0.0.0/8", "excludePeers": "10.0.0.0/8"}, "excludePeers")],
+        ({"peers": "10.0.0.0/8", "excludePeers": "10.0.0.0/8"}, "excludePeers"),
+        ({"protocol": "any", "connections": "new"}, "connections")],
     "network-loss": lambda w: [
         ({"interface": "fdnone9"}, "interface"), ({"protocol": "icmp", "sourcePorts": 80}, "sourcePorts"),
         ({"visible": True, "direction": "ingress"}, "visible")],

@@ -330,7 +330,8 @@ static void print_rule(const struct step_rule *r, struct text *t)
 {
 	text_add(t, "  rule: threshold=%#x flags=%#x", r->rule.threshold, r->rule.flags);
 	if (r->rule.flow_threshold != UINT32_MAX)
-		text_add(t, " flowThreshold=%#x", r->rule.flow_threshold);
+		text_add(t, " flowThreshold=%#x flowSeed=%#x", r->rule.flow_threshold,
+			 r->rule.flow_seed);
 	for (unsigned i = 0; i < r->rule.n_flows; i++)
 		print_flow(&r->rule.flows[i], t);
 	text_add(t, "\n");

@@ -245,8 +245,10 @@ static char *parse(const char *alias_name, const char *parameters, uint64_t *ms,
 	return text;
 }
 
-#define NETWORK_REST "\"resolveEvery\":\"10s\",\"allowLockout\":false,\"visible\":false}"
-#define LOSS_REST    "\"resolveEvery\":\"10s\",\"allowLockout\":false,\"visible\":false,\"steps\":10}"
+#define NETWORK_REST \
+	"\"resolveEvery\":\"10s\",\"connections\":\"all\",\"flows\":100,\"allowLockout\":false,\"visible\":false}"
+#define LOSS_REST \
+	"\"resolveEvery\":\"10s\",\"connections\":\"all\",\"flows\":100,\"allowLockout\":false,\"visible\":false,\"steps\":10}"
 
 static void test_aliases(void **state)
 {
@@ -344,7 +346,7 @@ static void test_bad_aliases(void **state)
 		{"AWSFIS-Run-Network-Blackhole-Port",
 		 "{\"DurationSeconds\":\"1\",\"Protocol\":\"tcp\"}", "parameters.Port"},
 		{"AWSFIS-Run-Network-Packet-Loss-Sources",
-		 "{\"DurationSeconds\":\"1\",\"Sources\":\"nowhere\"}", "parameters.Sources"},
+		 "{\"DurationSeconds\":\"1\",\"Sources\":\"no where\"}", "parameters.Sources"},
 	};
 
 	for (size_t i = 0; i < COUNT(cases); i++) {

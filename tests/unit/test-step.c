@@ -229,9 +229,12 @@ static void test_describe_full_rule(void **state)
 	memset(s.rule.include.cidr, 0xab, sizeof(s.rule.include.cidr));
 	s.rule.rule.n_flows = CLASSIFY_FLOWS;
 	s.rule.rule.threshold = UINT32_MAX;
+	s.rule.rule.flow_threshold = UINT32_MAX / 3;
+	s.rule.rule.flags = RULE_ESTABLISHED;
 	step_describe(&s, &t);
 	assert_false(t.cut);
 	assert_non_null(strstr(what, "drop 100 % of"));
+	assert_non_null(strstr(what, ", of established connections, of 33.3333 % of flows,"));
 	assert_non_null(strstr(what, "sparing 4 connections of the caller"));
 	step_describe(&s, &small);
 	assert_true(small.cut);
