@@ -11,7 +11,8 @@
 #include <linux/ipv6.h>
 #include <linux/pkt_cls.h>
 
-#define IP_OFFSET 0x1fff /* bits of iphdr.frag_off: in 8 bytes, 0 in the first fragment */
+#define IP_MORE   0x2000 /* bits of iphdr.frag_off: not the last fragment */
+#define IP_OFFSET 0x1fff /* and where it was: in 8 bytes, 0 in the first */
 
 /* Extension headers of IPv6, and what may follow them. */
 #define NEXTHDR_HOP      0
@@ -20,7 +21,9 @@
 #define NEXTHDR_DEST     60
 #define NEXTHDR_ICMP     58
 
-#define IP6_OFFSET 0xfff8 /* bits of ipv6_extension.fragment, as IP_OFFSET */
+/* Bits of ipv6_extension.fragment, as IP_MORE and IP_OFFSET */
+#define IP6_MORE   0x0001
+#define IP6_OFFSET 0xfff8
 
 /* The first eight bytes of any of the four: none is shorter. */
 struct ipv6_extension {
@@ -29,6 +32,15 @@ struct ipv6_extension {
 	__be16 fragment; /* of a fragment header only */
 	__be32 rest;
 };
+
+#define TCP_FLAGS 13 /* where they are in the header */
+#define TCP_SYN   0x02
+
+#define ICMP_IDENTIFIER   4 /* where it is in an echo and its reply, of ICMPv6 too */
+#define ICMP_ECHO         8
+#define ICMP_ECHO_REPLY   0
+#define ICMPV6_ECHO       128
+#define ICMPV6_ECHO_REPLY 129
 
 /* ICMPv6 types, both ends included: MLD queries, reports and done, then router solicitation and
  * advertisement, neighbour solicitation and advertisement, redirect; and MLDv2 reports. */

@@ -51,7 +51,7 @@ enum classify_verdict {
 #define RULE_NEW         0x008 /* only TCP segments with SYN: what opens a connection */
 #define RULE_ESTABLISHED 0x010 /* only TCP segments without SYN */
 #define RULE_HAS_USER    0x020 /* only what sockets of `uid` send (egress) */
-#define RULE_HAS_CGROUP  0x040 /* only what sockets in `cgroup_id` or below send or receive */
+#define RULE_HAS_CGROUP  0x040 /* only what sockets in `cgroup_id` or below send (egress) */
 #define RULE_HAS_NAMES   0x080 /* only DNS queries for one of the rule's names or below */
 
 /* Both ends included, host byte order. */
