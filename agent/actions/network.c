@@ -133,6 +133,18 @@ int network_look(const struct network *n, struct facts *facts, struct error *e)
 	return 0;
 }
 
+int network_look_shaping(bool netem, struct error *e)
+{
+	const char *lacks = feature_shaping_lacks();
+
+	if (!lacks && netem && !feature_netem())
+		lacks = "netem (sch_netem)";
+	if (!lacks)
+		return 0;
+	return error_set(e, ERROR_UNSUPPORTED, -EOPNOTSUPP,
+			 "this kernel has no %s, through which packets would go", lacks);
+}
+
 static uint8_t copy_ports(const struct port_list *from, struct classify_ports *to)
 {
 	for (uint32_t i = 0; i < from->n; i++)

@@ -101,7 +101,8 @@ struct counted {
 	struct load_report_sum workers;
 	unsigned stopped, signalled, exited;
 	struct classify_counters packets;
-	bool has_packets, has_processes;
+	struct shaper_counters shapers;
+	bool has_packets, has_shapers, has_processes;
 };
 
 static void count_worker(const struct step_child *c, struct load_report_sum *sum)
@@ -112,6 +113,17 @@ static void count_worker(const struct step_child *c, struct load_report_sum *sum
 								    memory_order_relaxed)
 					     : c->counted[i];
 	}
+}
+
+static void count_shaper(const struct step *s, struct counted *c)
+{
+	struct shaper_counters one = s->shaper.counted;
+
+	if (s->state == STEP_APPLIED)
+		(void)shaper_read(s, &one);
+	c->has_shapers = true;
+	c->shapers.dropped += one.dropped;
+	c->shapers.waiting += one.waiting;
 }
 
 static void count_step(const struct fault *f, const struct step *s, struct counted *c)
@@ -132,7 +144,11 @@ static void count_step(const struct fault *f, const struct step *s, struct count
 		c->has_packets = true;
 		c->packets.matched += one.matched;
 		c->packets.dropped += one.dropped;
+		c->packets.shaped += one.shaped;
+		c->packets.answered += one.answered;
 	}
+	if (s->kind == STEP_SHAPER)
+		count_shaper(s, c);
 }
 
 static double active_seconds(const struct fault *f)
@@ -140,6 +156,24 @@ static double active_seconds(const struct fault *f)
 	uint64_t until = f->ending_boot_ns ? f->ending_boot_ns : boot_ns();
 
 	return until > f->start_boot_ns ? (double)(until - f->start_boot_ns) / NSEC_PER_SEC : 0;
+}
+
+/* A shaper drops what does not fit into its queue as well. */
+static size_t packet_figures(const struct counted *c, struct figure *ret)
+{
+	size_t n = 0;
+
+	ret[n++] = (struct figure){"matched", (double)c->packets.matched, "packets", "matched"};
+	ret[n++] = (struct figure){"dropped", (double)c->packets.dropped, "packets", "dropped"};
+	if (c->packets.answered)
+		ret[n++] = (struct figure){"answered", (double)c->packets.answered, "packets",
+					   "answered"};
+	if (!c->has_shapers)
+		return n;
+	ret[n++] = (struct figure){"shaped", (double)c->packets.shaped, "packets", "shaped"};
+	ret[n++] = (struct figure){"lost", (double)c->shapers.dropped, "packets", "lost"};
+	ret[n++] = (struct figure){"waiting", (double)c->shapers.waiting, "packets", "waiting"};
+	return n;
 }
 
 size_t fault_figures(struct fault *f, struct figure *ret)
@@ -157,12 +191,8 @@ size_t fault_figures(struct fault *f, struct figure *ret)
 		ret[n++] = (struct figure){"load", f->load, "%", "load of each worker"};
 		ret[n++] = (struct figure){"hostLoad", f->host_load, "%", "load of the host"};
 	}
-	if (c.has_packets) {
-		ret[n++] =
-			(struct figure){"matched", (double)c.packets.matched, "packets", "matched"};
-		ret[n++] =
-			(struct figure){"dropped", (double)c.packets.dropped, "packets", "dropped"};
-	}
+	if (c.has_packets)
+		n += packet_figures(&c, ret + n);
 	if (c.has_processes && f->action->hold == HOLD_JOURNAL)
 		ret[n++] = (struct figure){"paused", c.stopped, "", "processes paused"};
 	if (c.has_processes && f->action->hold == HOLD_NONE) {

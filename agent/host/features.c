@@ -163,6 +163,33 @@ static struct check check_privileges(void)
 	return c;
 }
 
+static struct check check_shaping(void)
+{
+	const char *lacks = feature_shaping_lacks();
+	struct check c = {.name = "shaping", .status = CHECK_OK};
+
+	if (!feature_shaping_known())
+		return check_of("shaping", false, CHECK_LIMITED, "",
+				"cannot be tried without CAP_SYS_ADMIN and CAP_NET_ADMIN");
+	if (lacks)
+		c.status = CHECK_LIMITED;
+	(void)snprintf(c.detail, sizeof(c.detail), "%s%s%s",
+		       lacks ? "the kernel has no "
+			     : "packets can be slowed down: ifb, mirred, tbf",
+		       lacks ? lacks : "", lacks ? ": no network-rate, delays and the like" : "");
+	return c;
+}
+
+static struct check check_netem(void)
+{
+	if (!feature_shaping_known())
+		return check_of("netem", false, CHECK_LIMITED, "",
+				"cannot be tried without CAP_SYS_ADMIN and CAP_NET_ADMIN");
+	return check_of("netem", feature_netem(), CHECK_LIMITED,
+			"packets can be delayed, corrupted, duplicated and reordered",
+			"the kernel has no netem (sch_netem): no delays and the like");
+}
+
 size_t features_check(pid_t guardian, struct check *ret)
 {
 	size_t n = 0;
@@ -181,6 +208,8 @@ size_t features_check(pid_t guardian, struct check *ret)
 		"tcx", feature_tcx(), CHECK_LIMITED,
 		"network faults are held by the kernel: gone when faultd is",
 		"no TCX (Linux 6.6, needs CAP_BPF to ask): network faults use clsact filters and the journal");
+	ret[n++] = check_shaping();
+	ret[n++] = check_netem();
 	ret[n++] = check_cgroups();
 	ret[n++] = check_pressure();
 	ret[n++] = check_privileges();

@@ -13,6 +13,12 @@ bool feature_tcx(void);
 /* Is this process allowed to load and attach classifiers? */
 bool feature_net_privilege(void);
 
+/* Has the kernel netem, and all else that shapers are made of: what it lacks, or NULL? Found by
+ * trying, once. True, and NULL, where that cannot be tried. */
+bool feature_netem(void);
+const char *feature_shaping_lacks(void);
+bool feature_shaping_known(void); /* could it be tried? */
+
 /* Does it hold this capability (CAP_*)? */
 bool feature_capability(int capability);
 

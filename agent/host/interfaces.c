@@ -2,12 +2,16 @@
 #include "host/interfaces.h"
 
 #include <errno.h>
+#include <linux/ethtool.h>
 #include <linux/pkt_sched.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <net/if_arp.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include "util/cleanup.h"
 #include "util/nl.h"
 
 struct walk {
@@ -179,4 +183,31 @@ int interface_has_clsact(uint32_t ifindex)
 	tc->tcm_ifindex = (int)ifindex;
 	r = nl_dump(&q, each_qdisc, &s);
 	return r < 0 ? r : s.found;
+}
+
+static bool ask_device(const char *name, unsigned long what, struct ifreq *request)
+{
+	_cleanup_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	(void)str_copy(request->ifr_name, sizeof(request->ifr_name), name);
+	return fd >= 0 && ioctl(fd, what, request) == 0;
+}
+
+uint32_t interface_mtu(const char *name)
+{
+	struct ifreq request = {0};
+
+	return ask_device(name, SIOCGIFMTU, &request) ? (uint32_t)request.ifr_mtu : 0;
+}
+
+/* The older of the two questions: it needs no negotiation, and every kernel answers it. */
+uint32_t interface_speed_mbit(const char *name)
+{
+	struct ethtool_cmd command = {.cmd = ETHTOOL_GSET};
+	struct ifreq request = {.ifr_data = (char *)&command};
+	uint32_t speed = 0;
+
+	if (ask_device(name, SIOCETHTOOL, &request))
+		speed = ethtool_cmd_speed(&command);
+	return speed == (uint32_t)SPEED_UNKNOWN ? 0 : speed;
 }

@@ -33,6 +33,10 @@ void interface_names(struct text *t);
  * not know this type of link. */
 int interface_l2_length(const struct interface *i);
 
+/* Its MTU, and its speed in Mbit/s; 0: unknown, as of many virtual ones. */
+uint32_t interface_mtu(const char *name);
+uint32_t interface_speed_mbit(const char *name);
+
 /* Does this interface have a clsact qdisc? Returns 1, 0, -EADDRINUSE (an ingress qdisc has its
  * place), or another errno. */
 int interface_has_clsact(uint32_t ifindex);

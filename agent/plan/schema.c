@@ -58,7 +58,8 @@ static const char *allowed(const struct row *row, char *buffer, size_t size)
 		[ROW_NAMES] = "names of at most 255 bytes, separated by commas",
 		[ROW_NUMBERS] = "whole numbers, separated by commas",
 		[ROW_BYTES] = BYTES_ALLOWED,
-		[ROW_QUANTITY] = "a number, bytes such as 2GiB, or a duration such as 200ms",
+		[ROW_QUANTITY] =
+			"a number, bytes such as 2GiB, a duration such as 200ms, or a rate such as 10mbit",
 	};
 
 	buffer[0] = '\0';
@@ -67,6 +68,8 @@ static const char *allowed(const struct row *row, char *buffer, size_t size)
 			text_add(&t, "%s%s", i ? ", " : "", row->values[i]);
 	} else if (row->type == ROW_STRING) {
 		text_add(&t, "text of 1 to %zu bytes", row->size - 1);
+	} else if (row->unit && str_eq(row->unit, UNIT_RATE)) {
+		text_add(&t, "%s, %.15g to %.15g bit/s", RATE_ALLOWED, row->min, row->max);
 	} else if (bounded(row)) {
 		print_bound(row->min, row->type, &t);
 		text_add(&t, " to ");
@@ -174,13 +177,16 @@ static int read_bytes(const struct reading *in, const char *s)
 	return check_range(in, (double)v, s);
 }
 
-/* In the unit of what it is compared with: bytes, milliseconds, percent. */
+/* In the unit of what it is compared with: bytes, milliseconds, percent, bits per second. */
 static int read_quantity(const struct reading *in, const char *s)
 {
+	bool is_rate = in->row->unit && str_eq(in->row->unit, UNIT_RATE);
 	uint64_t whole;
 	double v;
 
-	if (str_to_double(s, &v) < 0) {
+	if (rate_parse(s, &v) < 0) {
+		if (is_rate)
+			return refuse(in, s, "is no rate");
 		if (duration_parse(s, &whole) < 0 && bytes_parse(s, &whole) < 0)
 			return refuse(in, s, "is none of them");
 		v = (double)whole;

@@ -25,9 +25,12 @@ enum row_type {
 	ROW_NAMES,    /* struct name_list */
 	ROW_NUMBERS,  /* struct number_list */
 	ROW_BYTES,    /* uint64_t: 512MiB, 2GB, 1000000 */
-	ROW_QUANTITY, /* double: a number, bytes (2GiB) or a duration (200ms: in milliseconds) */
+	ROW_QUANTITY, /* double: a number, bytes (2GiB), a duration (200ms: in milliseconds) or a
+			 rate (10mbit: in bits per second); with UNIT_RATE only that */
 	_ROW_TYPE_MAX,
 };
+
+#define UNIT_RATE "bit/s"
 
 struct row {
 	const char *name; /* lowerCamelCase, as in JSON */

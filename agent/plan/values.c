@@ -235,15 +235,14 @@ bool cidr_holds(const struct cidr *outer, const struct cidr *inner)
 	return cidr_same(&c, outer);
 }
 
-int bytes_parse(const char *s, uint64_t *ret)
+struct unit {
+	const char *suffix;
+	double factor;
+};
+
+/* "1.5MiB" by the factor of its suffix. */
+static int unit_parse(const char *s, const struct unit *units, size_t n_units, double *ret)
 {
-	static const struct {
-		const char *suffix;
-		double factor;
-	} units[] = {{"", 1},       {"B", 1},        {"K", 0x1p10},   {"KiB", 0x1p10},
-		     {"KB", 1e3},   {"kB", 1e3},     {"M", 0x1p20},   {"MiB", 0x1p20},
-		     {"MB", 1e6},   {"G", 0x1p30},   {"GiB", 0x1p30}, {"GB", 1e9},
-		     {"T", 0x1p40}, {"TiB", 0x1p40}, {"TB", 1e12}};
 	char number[32];
 	size_t n = strspn(s, "0123456789.");
 	double v;
@@ -254,16 +253,40 @@ int bytes_parse(const char *s, uint64_t *ret)
 	number[n] = '\0';
 	if (str_to_double(number, &v) < 0)
 		return -EINVAL;
-	for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
+	for (size_t i = 0; i < n_units; i++) {
 		if (!str_eq(units[i].suffix, s + n))
 			continue;
 		v *= units[i].factor;
 		if (v >= 0x1p53)
 			return -ERANGE;
-		*ret = (uint64_t)v;
+		*ret = v;
 		return 0;
 	}
 	return -EINVAL;
+}
+
+int bytes_parse(const char *s, uint64_t *ret)
+{
+	static const struct unit units[] = {
+		{"", 1},         {"B", 1},      {"K", 0x1p10},   {"KiB", 0x1p10}, {"KB", 1e3},
+		{"kB", 1e3},     {"M", 0x1p20}, {"MiB", 0x1p20}, {"MB", 1e6},     {"G", 0x1p30},
+		{"GiB", 0x1p30}, {"GB", 1e9},   {"T", 0x1p40},   {"TiB", 0x1p40}, {"TB", 1e12}};
+	double v;
+	int r = unit_parse(s, units, ARRAY_SIZE(units), &v);
+
+	if (r == 0)
+		*ret = (uint64_t)v;
+	return r;
+}
+
+int rate_parse(const char *s, double *ret)
+{
+	static const struct unit units[] = {
+		{"", 1},         {"bit", 1},      {"bit/s", 1},  {"kbit", 1e3},   {"kbit/s", 1e3},
+		{"mbit", 1e6},   {"mbit/s", 1e6}, {"gbit", 1e9}, {"gbit/s", 1e9}, {"Mbit/s", 1e6},
+		{"Gbit/s", 1e9}, {"Mbit", 1e6},   {"Gbit", 1e9}};
+
+	return unit_parse(s, units, ARRAY_SIZE(units), ret);
 }
 
 void bytes_print(uint64_t bytes, struct text *t)

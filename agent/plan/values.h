@@ -68,6 +68,12 @@ bool is_host_name(const char *s);
 int bytes_parse(const char *s, uint64_t *ret);
 void bytes_print(uint64_t bytes, struct text *t); /* "2GiB", "1.5MiB", "1000B" */
 
+/* Bits per second: a number, or one with bit, kbit, mbit, gbit (powers of 1000), with or without
+ * "/s". Not bps, which is bits to some and bytes to tc. Returns 0, -EINVAL, or -ERANGE (2^53 and
+ * more). */
+#define RATE_ALLOWED "a rate such as 500kbit, 10mbit or 1gbit"
+int rate_parse(const char *s, double *ret);
+
 void port_range_print(const struct port_range *p, struct text *t);
 void cidr_print(const struct cidr *c, struct text *t);
 void peer_list_print(const struct peer_list *list, struct text *t); /* separated by commas */

@@ -377,6 +377,8 @@ bool classifier_rule_count(const struct classifiers *all, const struct step_rule
 	for (int i = 0; i < c->n_cpus; i++) {
 		ret->matched += per_cpu[i].matched;
 		ret->dropped += per_cpu[i].dropped;
+		ret->shaped += per_cpu[i].shaped;
+		ret->answered += per_cpu[i].answered;
 	}
 	return true;
 }

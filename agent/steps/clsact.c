@@ -6,6 +6,7 @@
 #include <linux/if_ether.h>
 #include <linux/pkt_cls.h>
 #include <linux/pkt_sched.h>
+#include <linux/tc_act/tc_mirred.h>
 #include <stdbool.h>
 
 #include "util/nl.h"
@@ -29,17 +30,30 @@ static struct tcmsg *begin_qdisc(struct nl_request *q, uint16_t type, uint16_t f
 	return tc;
 }
 
-static struct tcmsg *begin_filter(struct nl_request *q, uint16_t type, uint16_t flags,
-				  uint32_t ifindex, uint32_t direction)
+/* What tells a filter of ours. */
+struct filter_key {
+	uint32_t pref, handle;
+	const char *name;
+};
+
+static const struct filter_key classifier_key = {FILTER_PREF, FILTER_HANDLE, FILTER_NAME};
+
+static struct filter_key mark_key(uint32_t mark)
+{
+	return (struct filter_key){MARK_FILTER_PREF, mark, MARK_FILTER_NAME};
+}
+
+static void begin_filter(struct nl_request *q, uint16_t type, uint16_t flags, uint32_t ifindex,
+			 uint32_t direction, const struct filter_key *key)
 {
 	struct tcmsg *tc = nl_begin(q, type, flags, sizeof(*tc));
 
 	tc->tcm_family = AF_UNSPEC;
 	tc->tcm_ifindex = (int)ifindex;
 	tc->tcm_parent = parent_of(direction);
-	tc->tcm_handle = FILTER_HANDLE;
-	tc->tcm_info = TC_H_MAKE((uint32_t)FILTER_PREF << 16, htons(ETH_P_ALL));
-	return tc;
+	tc->tcm_handle = key->handle;
+	tc->tcm_info = TC_H_MAKE(key->pref << 16, htons(ETH_P_ALL));
+	nl_put_string(q, TCA_KIND, "bpf");
 }
 
 /* The kernel's answers for "that device or qdisc is not there". */
@@ -58,41 +72,52 @@ int clsact_add(uint32_t ifindex)
 }
 
 struct filter_search {
-	uint32_t direction;
+	const struct filter_key *key;
+	bool found;
 	bool any;
 	bool foreign;
-	bool ours;
 };
+
+static bool is_filter(const struct nlmsghdr *m, uint32_t pref, const char *name)
+{
+	const struct tcmsg *tc = NLMSG_DATA(m);
+	const struct rtattr *options = nl_find(m, sizeof(*tc), TCA_OPTIONS);
+
+	return tc->tcm_info >> 16 == pref &&
+	       str_eq(nl_string(nl_find(m, sizeof(*tc), TCA_KIND)), "bpf") &&
+	       str_starts(nl_string(nl_find_in(options, TCA_BPF_NAME)), name);
+}
 
 static int each_filter(const struct nlmsghdr *m, void *arg)
 {
 	struct filter_search *s = arg;
 	const struct tcmsg *tc = NLMSG_DATA(m);
-	const struct rtattr *options = nl_find(m, sizeof(*tc), TCA_OPTIONS);
+	uint32_t pref = tc->tcm_info >> 16;
+	bool ours;
 
 	/* A dump shows every filter, and a chain head (handle 0) before it. */
 	if (m->nlmsg_type != RTM_NEWTFILTER)
 		return 0;
 	s->any = true;
-	if (tc->tcm_handle == FILTER_HANDLE && tc->tcm_info >> 16 == FILTER_PREF &&
-	    str_eq(nl_string(nl_find(m, sizeof(*tc), TCA_KIND)), "bpf") &&
-	    str_starts(nl_string(nl_find_in(options, TCA_BPF_NAME)), FILTER_NAME))
-		s->ours = true;
-	else if (tc->tcm_handle != 0 || tc->tcm_info >> 16 != FILTER_PREF)
-		s->foreign = true;
+	ours = tc->tcm_handle == 0 ? pref == FILTER_PREF || pref == MARK_FILTER_PREF
+	       : tc->tcm_handle == FILTER_HANDLE && is_filter(m, FILTER_PREF, FILTER_NAME)
+		       ? true
+		       : is_filter(m, MARK_FILTER_PREF, MARK_FILTER_NAME);
+	s->foreign |= !ours;
+	s->found |= s->key && tc->tcm_handle == s->key->handle &&
+		    is_filter(m, s->key->pref, s->key->name);
 	return 0;
 }
 
-static int search_filters(uint32_t ifindex, uint32_t direction, struct filter_search *ret)
+static int search_filters(uint32_t ifindex, uint32_t direction, struct filter_search *s)
 {
 	struct nl_request q;
 	struct tcmsg *tc = nl_begin(&q, RTM_GETTFILTER, 0, sizeof(*tc));
 	int r;
 
-	*ret = (struct filter_search){.direction = direction};
 	tc->tcm_ifindex = (int)ifindex;
 	tc->tcm_parent = parent_of(direction);
-	r = nl_dump(&q, each_filter, ret);
+	r = nl_dump(&q, each_filter, s);
 	return is_absent(r) ? 0 : r;
 }
 
@@ -116,38 +141,90 @@ int clsact_delete_empty(uint32_t ifindex)
 	return is_absent(r) ? 0 : r;
 }
 
+static struct rtattr *begin_program(struct nl_request *q, uint32_t ifindex, uint32_t direction,
+				    const struct filter_key *key, int prog_fd)
+{
+	struct rtattr *options;
+
+	begin_filter(q, RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL, ifindex, direction, key);
+	options = nl_nest(q, TCA_OPTIONS);
+	nl_put_u32(q, TCA_BPF_FD, (uint32_t)prog_fd);
+	nl_put_string(q, TCA_BPF_NAME, key->name);
+	return options;
+}
+
 int filter_add(uint32_t ifindex, uint32_t direction, int prog_fd)
 {
 	struct nl_request q;
-	struct rtattr *options;
+	struct rtattr *options = begin_program(&q, ifindex, direction, &classifier_key, prog_fd);
 
-	(void)begin_filter(&q, RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL, ifindex, direction);
-	nl_put_string(&q, TCA_KIND, "bpf");
-	options = nl_nest(&q, TCA_OPTIONS);
-	nl_put_u32(&q, TCA_BPF_FD, (uint32_t)prog_fd);
-	nl_put_string(&q, TCA_BPF_NAME, FILTER_NAME);
 	nl_put_u32(&q, TCA_BPF_FLAGS, TCA_BPF_FLAG_ACT_DIRECT);
 	nl_nest_end(&q, options);
 	return nl_ask(&q);
 }
 
-int filter_delete(uint32_t ifindex, uint32_t direction)
+/* Not direct-action: what the program returns says whether the action is run. */
+int mark_filter_add(uint32_t ifindex, uint32_t direction, uint32_t mark, int prog_fd, uint32_t to)
+{
+	const struct tc_mirred redirect = {
+		.action = TC_ACT_STOLEN, .eaction = TCA_EGRESS_REDIR, .ifindex = to};
+	const struct filter_key key = mark_key(mark);
+	struct nl_request q;
+	struct rtattr *options = begin_program(&q, ifindex, direction, &key, prog_fd);
+	struct rtattr *actions = nl_nest(&q, TCA_BPF_ACT);
+	struct rtattr *first = nl_nest(&q, 1);
+	struct rtattr *action;
+
+	nl_put_string(&q, TCA_ACT_KIND, "mirred");
+	action = nl_nest(&q, TCA_ACT_OPTIONS);
+	nl_put(&q, TCA_MIRRED_PARMS, &redirect, sizeof(redirect));
+	nl_nest_end(&q, action);
+	nl_nest_end(&q, first);
+	nl_nest_end(&q, actions);
+	nl_nest_end(&q, options);
+	return nl_ask(&q);
+}
+
+static int is_present(uint32_t ifindex, uint32_t direction, const struct filter_key *key)
+{
+	struct filter_search s = {.key = key};
+	int r = search_filters(ifindex, direction, &s);
+
+	return r < 0 ? r : s.found;
+}
+
+static int delete_filter(uint32_t ifindex, uint32_t direction, const struct filter_key *key)
 {
 	struct nl_request q;
-	int r = filter_present(ifindex, direction);
+	int r = is_present(ifindex, direction, key);
 
 	if (r <= 0)
 		return r;
-	(void)begin_filter(&q, RTM_DELTFILTER, 0, ifindex, direction);
-	nl_put_string(&q, TCA_KIND, "bpf");
+	begin_filter(&q, RTM_DELTFILTER, 0, ifindex, direction, key);
 	r = nl_ask(&q);
 	return is_absent(r) ? 0 : r;
 }
 
+int filter_delete(uint32_t ifindex, uint32_t direction)
+{
+	return delete_filter(ifindex, direction, &classifier_key);
+}
+
 int filter_present(uint32_t ifindex, uint32_t direction)
 {
-	struct filter_search s = {0};
-	int r = search_filters(ifindex, direction, &s);
+	return is_present(ifindex, direction, &classifier_key);
+}
 
-	return r < 0 ? r : s.ours;
+int mark_filter_delete(uint32_t ifindex, uint32_t direction, uint32_t mark)
+{
+	const struct filter_key key = mark_key(mark);
+
+	return delete_filter(ifindex, direction, &key);
+}
+
+int mark_filter_present(uint32_t ifindex, uint32_t direction, uint32_t mark)
+{
+	const struct filter_key key = mark_key(mark);
+
+	return is_present(ifindex, direction, &key);
 }

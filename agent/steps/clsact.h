@@ -12,6 +12,10 @@
 #define FILTER_HANDLE 0xfa17
 #define FILTER_NAME   "faultd_classify"
 
+/* The filter of a shaper: its handle is the shaper's mark. Behind the classifier's. */
+#define MARK_FILTER_PREF 0xfa18
+#define MARK_FILTER_NAME "faultd_shape"
+
 /* Returns 0, -EEXIST when there is one, or another errno. */
 int clsact_add(uint32_t ifindex);
 
@@ -28,5 +32,10 @@ int filter_delete(uint32_t ifindex, uint32_t direction);
 
 /* Is our filter there? Returns 1, 0 or a negative errno. */
 int filter_present(uint32_t ifindex, uint32_t direction);
+
+/* The same for the filter that redirects what its program says to the device `to`. */
+int mark_filter_add(uint32_t ifindex, uint32_t direction, uint32_t mark, int prog_fd, uint32_t to);
+int mark_filter_delete(uint32_t ifindex, uint32_t direction, uint32_t mark);
+int mark_filter_present(uint32_t ifindex, uint32_t direction, uint32_t mark);
 
 #endif

@@ -25,6 +25,13 @@ int filter_apply(struct step *s, const struct step_env *env, struct error *e);
 int filter_undo(struct step *s, const struct step_env *env, struct text *note);
 int filter_undo_alone(struct step *s, struct text *note);
 
+int shaper_prepare(struct step *s, const struct step_env *env, struct error *e);
+int shaper_apply(struct step *s, const struct step_env *env, struct error *e);
+bool shaper_prepare_update(struct step *s, const struct step *fresh);
+int shaper_update(struct step *s, const struct step_env *env, struct error *e);
+int shaper_undo(struct step *s, const struct step_env *env, struct text *note);
+int shaper_undo_alone(struct step *s, struct text *note);
+
 int rule_apply(struct step *s, const struct step_env *env, struct error *e);
 bool rule_prepare_update(struct step *s, const struct step *fresh);
 int rule_update(struct step *s, const struct step_env *env, struct error *e);

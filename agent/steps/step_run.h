@@ -48,4 +48,7 @@ int step_undo(struct step *s, const struct step_env *env, struct text *note);
 /* The same for a dead faultd's step, allocating nothing. May wait, for a second at most. */
 int step_undo_alone(struct step *s, struct text *note);
 
+/* What a shaper counts now. Returns false when it is not there. */
+bool shaper_read(const struct step *s, struct shaper_counters *ret);
+
 #endif

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Undoing qdisc and filter without what faultd held: from the journal alone. */
+/* Undoing qdisc, filter and shaper without what faultd held: from the journal alone. */
 #include <errno.h>
 
 #include "steps/clsact.h"
+#include "steps/ifb.h"
 #include "steps/kinds.h"
 
 int filter_undo_alone(struct step *s, struct text *note)
@@ -28,4 +29,19 @@ int qdisc_undo_alone(struct step *s, struct text *note)
 		return r;
 	text_add(note, "clsact on %s holds filters of others: left alone", s->hook.ifname);
 	return 0;
+}
+
+/* Without draining: what waits in the device is lost. */
+int shaper_undo_alone(struct step *s, struct text *note)
+{
+	uint32_t ifindex = (uint32_t)s->hook.ifindex, direction = (uint32_t)s->hook.direction;
+	uint32_t mark = shaper_mark(&s->shaper);
+	char name[SHAPER_NAME_SIZE];
+	int filter = mark_filter_delete(ifindex, direction, mark), device;
+
+	if (filter == 0)
+		filter = mark_filter_present(ifindex, direction, mark) > 0 ? -EBUSY : 0;
+	shaper_name(&s->shaper, name);
+	device = ifb_delete(name);
+	return filter < 0 ? filter : device;
 }

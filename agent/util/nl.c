@@ -5,9 +5,11 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "util/cleanup.h"
+#include "util/str.h"
 
 #define RECEIVE_MAX \
 	16384 /* the kernel fills dumps in pieces of at most this for a buffer this big */
@@ -52,9 +54,29 @@ void nl_put_string(struct nl_request *q, uint16_t type, const char *value)
 	(void)put(q, type, value, strlen(value) + 1);
 }
 
+void nl_put_bare(struct nl_request *q, const void *data, size_t size)
+{
+	size_t at = NLMSG_ALIGN(q->header.nlmsg_len);
+
+	if (at + NLMSG_ALIGN(size) > sizeof(q->bytes))
+		__builtin_trap();
+	memcpy(q->bytes + at, data, size);
+	q->header.nlmsg_len = (uint32_t)(at + NLMSG_ALIGN(size));
+}
+
 struct rtattr *nl_nest(struct nl_request *q, uint16_t type)
 {
 	return put(q, type, NULL, 0);
+}
+
+void nl_put_tail(struct nl_request *q, uint16_t type, const void *data, size_t size)
+{
+	struct rtattr *a = put(q, type, NULL, 0);
+
+	a->rta_len = (unsigned short)RTA_LENGTH(size);
+	q->header.nlmsg_len += (uint32_t)size;
+	q->tail = data;
+	q->tail_size = size;
 }
 
 void nl_nest_end(struct nl_request *q, struct rtattr *nest)
@@ -65,13 +87,16 @@ void nl_nest_end(struct nl_request *q, struct rtattr *nest)
 static int open_and_send(struct nl_request *q)
 {
 	const struct timeval patience = {.tv_sec = 5};
+	const struct iovec parts[] = {
+		{.iov_base = q->bytes, .iov_len = q->header.nlmsg_len - q->tail_size},
+		{.iov_base = (void *)(uintptr_t)q->tail, .iov_len = q->tail_size}};
 	_cleanup_close_ int fd = -1;
 
 	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
 	if (fd < 0)
 		return -errno;
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-	if (send(fd, q->bytes, q->header.nlmsg_len, 0) < 0)
+	if (writev(fd, parts, ARRAY_SIZE(parts)) < 0)
 		return -errno;
 	return steal_fd(&fd);
 }
@@ -134,6 +159,12 @@ int nl_ask(struct nl_request *q)
 	return exchange(q, NULL, NULL);
 }
 
+int nl_get(struct nl_request *q, nl_each_fn each, void *arg)
+{
+	q->header.nlmsg_flags |= NLM_F_ACK;
+	return exchange(q, each, arg);
+}
+
 int nl_dump(struct nl_request *q, nl_each_fn each, void *arg)
 {
 	q->header.nlmsg_flags |= NLM_F_DUMP;
@@ -180,6 +211,15 @@ const char *nl_string(const struct rtattr *a)
 uint32_t nl_u32(const struct rtattr *a)
 {
 	uint32_t v = 0;
+
+	if (a && RTA_PAYLOAD(a) >= sizeof(v))
+		memcpy(&v, RTA_DATA(a), sizeof(v));
+	return v;
+}
+
+uint64_t nl_u64(const struct rtattr *a)
+{
+	uint64_t v = 0;
 
 	if (a && RTA_PAYLOAD(a) >= sizeof(v))
 		memcpy(&v, RTA_DATA(a), sizeof(v));

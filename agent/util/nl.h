@@ -16,6 +16,8 @@ struct nl_request {
 		struct nlmsghdr header;
 		char bytes[NL_MESSAGE_MAX];
 	};
+	const void *tail; /* the data of the last attribute, when it is too big for the above */
+	size_t tail_size;
 };
 
 /* Begins a request with a zeroed family header (struct tcmsg …) of `size` bytes, which it returns.
@@ -25,7 +27,11 @@ void *nl_begin(struct nl_request *q, uint16_t type, uint16_t flags, size_t size)
 void nl_put(struct nl_request *q, uint16_t type, const void *data, size_t size);
 void nl_put_u32(struct nl_request *q, uint16_t type, uint32_t value);
 void nl_put_string(struct nl_request *q, uint16_t type, const char *value);
+void nl_put_bare(struct nl_request *q, const void *data, size_t size); /* without a header */
 struct rtattr *nl_nest(struct nl_request *q, uint16_t type);
+/* The last attribute of a message, of any size that is a multiple of 4, sent from where it is. Only
+ * nl_nest_end() may follow. */
+void nl_put_tail(struct nl_request *q, uint16_t type, const void *data, size_t size);
 void nl_nest_end(struct nl_request *q, struct rtattr *nest);
 
 /* Sends it on a socket of its own and waits for the acknowledgement (5 s at most).
@@ -37,10 +43,14 @@ int nl_ask(struct nl_request *q);
 typedef int (*nl_each_fn)(const struct nlmsghdr *message, void *arg);
 int nl_dump(struct nl_request *q, nl_each_fn each, void *arg);
 
+/* The same for a request about one object: `each` gets the one answer. */
+int nl_get(struct nl_request *q, nl_each_fn each, void *arg);
+
 /* The attribute `type` behind a family header of `size` bytes, or NULL. */
 const struct rtattr *nl_find(const struct nlmsghdr *message, size_t size, uint16_t type);
 const struct rtattr *nl_find_in(const struct rtattr *nest, uint16_t type);
 const char *nl_string(const struct rtattr *attribute);
 uint32_t nl_u32(const struct rtattr *attribute);
+uint64_t nl_u64(const struct rtattr *attribute);
 
 #endif
