@@ -8,6 +8,7 @@
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/if_packet.h>
 #include <net/ethernet.h>
 #include <net/if.h>
@@ -18,7 +19,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -230,6 +233,7 @@ static struct classify_counters counters(struct classify_bpf *c, uint32_t slot)
 	for (int i = 0; i < n; i++) {
 		sum.matched += each[i].matched;
 		sum.dropped += each[i].dropped;
+		sum.shaped += each[i].shaped;
 	}
 	free(each);
 	return sum;
@@ -896,6 +900,327 @@ static void test_truncated(void **state)
 		}
 }
 
+static struct packet with_tcp_flags(struct packet p, uint8_t flags)
+{
+	size_t header = p.data[ETH_HLEN] >> 4 == 4 ? 20 : 40;
+
+	p.data[ETH_HLEN + header + 13] = flags;
+	return p;
+}
+
+static void test_connections(void **state)
+{
+	enum { FIN = 1, SYN = 2, RST = 4, ACK = 16, ECE = 64 };
+	static const uint8_t flags[] = {SYN, SYN | ACK, SYN | ECE, ACK, FIN | ACK,
+					RST, 0,         0xff,      0xfd};
+	struct classify_bpf *c = *state;
+	struct classify_rule new = drop_all(), established = drop_all();
+
+	new.flags = RULE_NEW;
+	established.flags = RULE_ESTABLISHED;
+	for (size_t i = 0; i < sizeof(flags); i++) {
+		int opens = flags[i] & SYN ? REDIRECT : PASS;
+		int goes_on = flags[i] & SYN ? PASS : REDIRECT;
+
+		assert_int_equal(run_rule(c, new, with_tcp_flags(tcp4(80), flags[i])), opens);
+		assert_int_equal(run_rule(c, new, with_tcp_flags(tcp6(80), flags[i])), opens);
+		assert_int_equal(run_rule(c, established, with_tcp_flags(tcp4(80), flags[i])),
+				 goes_on);
+		assert_int_equal(run_rule(c, established, with_tcp_flags(tcp6(80), flags[i])),
+				 goes_on);
+		assert_int_equal(
+			run_rule(c, new,
+				 with_tcp_flags(ipv4(HERE, THERE, IPPROTO_SCTP, 1, 2), flags[i])),
+			PASS);
+		assert_int_equal(
+			run_rule(c, established,
+				 with_tcp_flags(ipv4(HERE, THERE, IPPROTO_UDP, 1, 2), flags[i])),
+			PASS);
+	}
+	assert_int_equal(run_rule(c, established, icmpv6(128)), PASS);
+
+	/* Where the flags are not: in another fragment, or nowhere */
+	for (size_t i = 0; i < 2; i++) {
+		struct classify_rule rule = i ? new : established;
+		struct packet p = ethernet(ETHERTYPE_IP), cut = tcp4(80);
+
+		put_ipv4_full(&p, HERE, THERE, IPPROTO_TCP, 0, 0x2001);
+		put_ports(&p, 1, 443);
+		assert_int_equal(run_rule(c, rule, p), PASS);
+		cut.len = ETH_HLEN + 20 + 13;
+		assert_int_equal(run_rule(c, rule, cut), PASS);
+		assert_int_equal(run_rule(c, drop_all(), cut), REDIRECT);
+	}
+}
+
+#define FLOWS 10000
+
+static uint32_t share(double percent)
+{
+	return percent >= 100 ? ALWAYS : (uint32_t)(percent / 100 * ALWAYS);
+}
+
+/* The i-th flow as this host sends it, or its answer: to many ports, from many addresses, or of
+ * IPv6. */
+static struct packet flow_packet(unsigned kind, unsigned i, bool answer)
+{
+	char address[64];
+
+	switch (kind) {
+	case 0:
+		return answer ? ipv4(THERE, HERE, IPPROTO_UDP, 53, 20000 + i)
+			      : ipv4(HERE, THERE, IPPROTO_UDP, 20000 + i, 53);
+	case 1:
+		(void)snprintf(address, sizeof(address), "10.1.%u.%u", i / 250, i % 250);
+		return answer ? ipv4(address, HERE, IPPROTO_TCP, 443, 443)
+			      : ipv4(HERE, address, IPPROTO_TCP, 443, 443);
+	case 2:
+		(void)snprintf(address, sizeof(address), "2001:db8:%x::", i);
+		return answer ? ipv6(address, HERE_6, IPPROTO_TCP, 80, 40000 + i % 4)
+			      : ipv6(HERE_6, address, IPPROTO_TCP, 40000 + i % 4, 80);
+	default:
+		(void)snprintf(address, sizeof(address), "2001:db8::%x", i);
+		return answer ? ipv6(address, HERE_6, IPPROTO_GRE, 0, 0)
+			      : ipv6(HERE_6, address, IPPROTO_GRE, 0, 0);
+	}
+}
+
+static struct classify_bpf *load_ingress(void)
+{
+	struct classify_bpf *c = load(CLASSIFY_INGRESS, ETH_HLEN);
+
+	assert_non_null(c);
+	return c;
+}
+
+/* Each flow is in or out, whichever way its packets go and however often. */
+static void test_share_of_flows(void **state)
+{
+	static const double percents[] = {1, 25, 50, 90};
+	struct classify_bpf *out = *state, *in = load_ingress();
+	struct classify_rule rule = drop_all();
+
+	rule.flow_seed = 4711;
+	for (unsigned kind = 0; kind < 4; kind++) {
+		unsigned hit = 0;
+
+		rule.flow_threshold = share(percents[kind]);
+		set_rule(out, 0, &rule);
+		set_rule(in, 0, &rule);
+		for (unsigned i = 0; i < FLOWS; i++) {
+			bool chosen = run(out, flow_packet(kind, i, false)) == REDIRECT;
+
+			hit += chosen;
+			assert_int_equal(run(in, flow_packet(kind, i, true)), chosen ? SHOT : PASS);
+			if (i % 10 == 0)
+				assert_int_equal(run(out, flow_packet(kind, i, false)),
+						 chosen ? REDIRECT : PASS);
+		}
+		/* 2 percent are four standard deviations at 50 %, and the seed is always this one
+		 */
+		assert_true(hit > FLOWS * (percents[kind] - 2) / 100 &&
+			    hit < FLOWS * (percents[kind] + 2) / 100 && hit > 0);
+		if (kind == 0)
+			assert_int_equal(counters(in, 0).matched, hit);
+	}
+	classify_bpf__destroy(in);
+}
+
+static void test_no_and_all_flows(void **state)
+{
+	struct classify_bpf *c = *state;
+	struct classify_rule none = drop_all();
+
+	none.flow_threshold = 0;
+	for (unsigned i = 0; i < 100; i++) {
+		assert_int_equal(run_rule(c, none, flow_packet(0, i, false)), PASS);
+		assert_int_equal(run_rule(c, drop_all(), flow_packet(0, i, false)), REDIRECT);
+	}
+	assert_int_equal(counters(c, 0).matched, 100);
+}
+
+/* Another seed is another choice, and half of it is the same; what is chosen of less is chosen of
+ * more too. */
+static void test_seeds_of_flows(void **state)
+{
+	const unsigned n = 2000;
+	struct classify_bpf *c = *state;
+	struct classify_rule one = drop_all(), other = drop_all(), less = drop_all();
+	unsigned same = 0, of_both = 0;
+
+	one.flow_threshold = other.flow_threshold = share(50);
+	less.flow_threshold = share(10);
+	one.flow_seed = less.flow_seed = 1;
+	other.flow_seed = 2;
+	for (unsigned i = 0; i < n; i++) {
+		int first = run_rule(c, one, flow_packet(0, i, false));
+
+		same += first == run_rule(c, other, flow_packet(0, i, false));
+		if (run_rule(c, less, flow_packet(0, i, false)) == REDIRECT) {
+			assert_int_equal(first, REDIRECT);
+			of_both++;
+		}
+	}
+	assert_in_range(same, n * 45 / 100, n * 55 / 100);
+	assert_in_range(of_both, n * 7 / 100, n * 13 / 100);
+}
+
+static struct packet ping(int type, unsigned identifier)
+{
+	uint8_t header[8] = {type, [4] = identifier >> 8, identifier & 0xff};
+	bool is_ipv6 = type > 127;
+	struct packet p = ethernet(is_ipv6 ? ETHERTYPE_IPV6 : ETHERTYPE_IP);
+
+	if (is_ipv6)
+		put_ipv6(&p, HERE_6, THERE_6, IPPROTO_ICMPV6);
+	else
+		put_ipv4_full(&p, HERE, THERE, IPPROTO_ICMP, 0, 0);
+	put(&p, header, sizeof(header));
+	return p;
+}
+
+static struct packet fragment(unsigned where, unsigned src)
+{
+	struct packet p = ethernet(ETHERTYPE_IP);
+
+	put_ipv4_full(&p, HERE, THERE, IPPROTO_UDP, 0, where);
+	put_ports(&p, src, 53);
+	return p;
+}
+
+/* Pings are told apart by their identifier, fragments not at all. */
+static void test_flows_without_ports(void **state)
+{
+	static const struct {
+		int request, reply;
+	} kinds[] = {{8, 0}, {128, 129}};
+	const unsigned n = 1000;
+	struct classify_bpf *c = *state;
+	struct classify_rule half = drop_all();
+	unsigned hit;
+
+	half.flow_threshold = share(50);
+	for (size_t k = 0; k < 2; k++) {
+		hit = 0;
+		for (unsigned i = 0; i < n; i++) {
+			int what = run_rule(c, half, ping(kinds[k].request, i));
+
+			hit += what == REDIRECT;
+			assert_int_equal(run(c, ping(kinds[k].reply, i)), what);
+		}
+		assert_in_range(hit, n * 40 / 100, n * 60 / 100);
+	}
+
+	/* A port is none of an ICMP packet all the same */
+	half = drop_all();
+	half.n_dst_ports = 1;
+	half.dst_ports[0] = (struct classify_ports){0, 65535};
+	assert_int_equal(run_rule(c, half, ping(8, 80)), PASS);
+
+	for (uint32_t seed = 0; seed < 50; seed++) {
+		int what;
+
+		half = drop_all();
+		half.flow_threshold = share(50);
+		half.flow_seed = seed;
+		what = run_rule(c, half, fragment(0x2000, 1));
+		for (unsigned i = 0; i < 20; i++) {
+			assert_int_equal(run(c, fragment(0x2000, i)), what);
+			assert_int_equal(run(c, fragment(0x2001, i)), what);
+			assert_int_equal(run(c, fragment(0x0001, i)), what);
+		}
+	}
+}
+
+static struct classify_rule shape_all(uint16_t mark)
+{
+	struct classify_rule rule = drop_all();
+
+	rule.verdict = VERDICT_SHAPE;
+	rule.mark = mark;
+	return rule;
+}
+
+/* What drops goes first, wherever its slot is; of those that shape it is the first by slot. */
+static void test_drop_before_shape(void **state)
+{
+	const int times = 10000;
+	struct classify_bpf *c = *state;
+	struct classify_rule first = shape_all(1), second = shape_all(2), drop = drop_all();
+	struct packet p = tcp4(80);
+
+	first.threshold = drop.threshold = 0x80000000;
+	set_rule(c, 2, &first);
+	set_rule(c, 5, &second);
+	set_rule(c, 60, &drop);
+	run_times(c, p.data, p.len, times);
+
+	struct classify_counters one = counters(c, 2), two = counters(c, 5),
+				 three = counters(c, 60);
+	assert_int_equal(one.matched, times);
+	assert_int_equal(three.matched, times);
+	assert_in_range(three.dropped, times * 47 / 100, times * 53 / 100);
+	assert_int_equal(one.shaped + two.shaped + three.dropped, times);
+	assert_in_range(one.shaped, times * 22 / 100, times * 28 / 100);
+	assert_in_range(two.matched, times * 47 / 100, times * 53 / 100);
+	assert_int_equal(one.dropped + two.dropped + three.shaped, 0);
+}
+
+/* Each of them is asked, and the last one drops. */
+static void test_all_slots_at_once(void **state)
+{
+	struct classify_bpf *c = *state;
+	struct classify_rule idle = drop_all(), shape = shape_all(1), drop = drop_all();
+
+	idle.threshold = 0;
+	for (uint32_t slot = 0; slot < CLASSIFY_RULES - 1; slot++)
+		set_rule(c, slot, slot == 7 ? &shape : &idle);
+	assert_int_equal(run(c, tcp4(80)), PASS);
+	assert_int_equal(counters(c, 7).shaped, 1);
+	set_rule(c, CLASSIFY_RULES - 1, &drop);
+	assert_int_equal(run(c, tcp4(80)), REDIRECT);
+	for (uint32_t slot = 0; slot < CLASSIFY_RULES - 1; slot++)
+		assert_int_equal(counters(c, slot).matched, 2);
+	assert_int_equal(counters(c, 7).shaped, 1);
+	assert_int_equal(counters(c, CLASSIFY_RULES - 1).dropped, 1);
+}
+
+static void test_shape_needs_its_flow_and_time(void **state)
+{
+	struct classify_bpf *c = *state;
+	struct classify_rule ended = shape_all(1), other_flow = shape_all(2), third = shape_all(3);
+
+	ended.deadline_boot_ns = 1;
+	other_flow.flow_threshold = 0;
+	set_rule(c, 0, &ended);
+	set_rule(c, 1, &other_flow);
+	set_rule(c, 2, &third);
+	assert_int_equal(run(c, tcp4(80)), PASS);
+	assert_int_equal(counters(c, 0).matched + counters(c, 1).matched, 0);
+	assert_int_equal(counters(c, 2).shaped, 1);
+}
+
+/* The kernel gives a test packet a socket of root's, which does not matter for what arrives. */
+static void test_owner(void **state)
+{
+	static const uint32_t others[] = {1, 65534, 0xffffffff};
+	struct classify_bpf *out = *state, *in = load_ingress();
+	struct classify_rule rule = drop_all();
+
+	rule.flags = RULE_HAS_USER;
+	assert_int_equal(run_rule(out, rule, tcp4(80)), REDIRECT);
+	assert_int_equal(run_rule(in, rule, tcp4(80)), PASS);
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		rule.uid = others[i];
+		assert_int_equal(run_rule(out, rule, tcp4(80)), PASS);
+	}
+	rule.flags = RULE_HAS_CGROUP;
+	assert_int_equal(run_rule(in, rule, tcp4(80)), PASS);
+	rule.cgroup_id = 1;
+	assert_int_equal(run_rule(in, rule, tcp4(80)), PASS);
+	classify_bpf__destroy(in);
+}
+
 /* On a real interface: two ends of a veth pair, a packet socket on each */
 
 struct wire {
@@ -959,7 +1284,7 @@ static int send_packet(const struct wire *wire, const struct packet *p, bool *ar
 	return error;
 }
 
-static void check_egress(const struct wire *wire, struct classify_bpf *c)
+static void check_egress(struct wire *wire, struct classify_bpf *c)
 {
 	struct classify_rule rule = drop_all();
 	struct packet p = ipv4(HERE, THERE, IPPROTO_UDP, 1, 443);
@@ -1000,7 +1325,7 @@ static void check_egress(const struct wire *wire, struct classify_bpf *c)
 	assert_int_equal(counters(c, 0).dropped, 3);
 }
 
-static void check_ingress(const struct wire *wire, struct classify_bpf *c)
+static void check_ingress(struct wire *wire, struct classify_bpf *c)
 {
 	struct classify_rule rule = drop_all();
 	struct packet p = ipv4(HERE, THERE, IPPROTO_UDP, 1, 443);
@@ -1018,7 +1343,7 @@ static void check_ingress(const struct wire *wire, struct classify_bpf *c)
 	}
 }
 
-static bool try_tcx(const struct wire *wire, enum classify_direction direction)
+static bool try_tcx(struct wire *wire, enum classify_direction direction)
 {
 	bool egress = direction == CLASSIFY_EGRESS;
 	enum bpf_attach_type type = egress ? 47 : 46; /* BPF_TCX_EGRESS, BPF_TCX_INGRESS */
@@ -1047,7 +1372,9 @@ static void test_tcx(void **state)
 	assert_true(try_tcx(*state, CLASSIFY_INGRESS));
 }
 
-static void try_clsact(const struct wire *wire, enum classify_direction direction)
+/* As a filter of clsact. */
+static void with_classifier(struct wire *wire, enum classify_direction direction,
+			    void (*check)(struct wire *, struct classify_bpf *))
 {
 	bool egress = direction == CLASSIFY_EGRESS;
 	struct classify_bpf *c = load(direction, ETH_HLEN);
@@ -1059,7 +1386,7 @@ static void try_clsact(const struct wire *wire, enum classify_direction directio
 
 	assert_int_equal(bpf_tc_hook_create(&hook), 0);
 	assert_int_equal(bpf_tc_attach(&hook, &opts), 0);
-	(egress ? check_egress : check_ingress)(wire, c);
+	check(wire, c);
 	hook.attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS;
 	assert_int_equal(bpf_tc_hook_destroy(&hook), 0);
 	classify_bpf__destroy(c);
@@ -1069,8 +1396,314 @@ static void test_clsact(void **state)
 {
 	if (!*state)
 		skip();
-	try_clsact(*state, CLASSIFY_EGRESS);
-	try_clsact(*state, CLASSIFY_INGRESS);
+	with_classifier(*state, CLASSIFY_EGRESS, check_egress);
+	with_classifier(*state, CLASSIFY_INGRESS, check_ingress);
+}
+
+/* Who owns the packets' socket */
+
+static void check_user(struct wire *wire, struct classify_bpf *c)
+{
+	const uint32_t user = 4242;
+	struct packet p = ipv4(HERE, THERE, IPPROTO_UDP, 1, 443);
+	struct classify_rule rule = drop_all();
+	int before = wire->tx;
+	bool arrived;
+
+	rule.flags = RULE_HAS_USER;
+	rule.uid = user;
+	set_rule(c, 0, &rule);
+	assert_int_equal(send_packet(wire, &p, &arrived), 0);
+	assert_true(arrived);
+
+	(void)setfsuid(user); /* whose sockets are made from now on */
+	wire->tx = packet_socket("c0");
+	(void)setfsuid(geteuid());
+	assert_int_equal(send_packet(wire, &p, &arrived), 0);
+	assert_false(arrived);
+	rule.uid = user + 1;
+	set_rule(c, 0, &rule);
+	assert_int_equal(send_packet(wire, &p, &arrived), 0);
+	assert_true(arrived);
+	(void)close(wire->tx);
+	wire->tx = before;
+}
+
+static void test_user(void **state)
+{
+	if (!*state)
+		skip();
+	with_classifier(*state, CLASSIFY_EGRESS, check_user);
+}
+
+/* Where cgroup v2 is mounted, and this process in it. */
+static bool own_cgroup(char *path, size_t size)
+{
+	char line[512], at[512] = "";
+	FILE *f = fopen("/proc/mounts", "re");
+
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "cgroup2 %400s cgroup2 ", at) == 1)
+			break;
+	if (f)
+		(void)fclose(f);
+	f = fopen("/proc/self/cgroup", "re");
+	while (f && fgets(line, sizeof(line), f)) {
+		line[strcspn(line, "\n")] = 0;
+		if (*at && strncmp(line, "0::/", 4) == 0)
+			(void)snprintf(path, size, "%s%s", at, line + 3);
+	}
+	if (f)
+		(void)fclose(f);
+	return *path;
+}
+
+static bool enter_cgroup(const char *path)
+{
+	char procs[600];
+	int fd;
+	bool entered;
+
+	(void)snprintf(procs, sizeof(procs), "%s/cgroup.procs", path);
+	fd = open(procs, O_WRONLY | O_CLOEXEC);
+	entered = fd >= 0 && write(fd, "0", 1) == 1;
+	if (fd >= 0)
+		(void)close(fd);
+	return entered;
+}
+
+static uint64_t cgroup_id(const char *path)
+{
+	struct stat st;
+
+	assert_int_equal(stat(path, &st), 0);
+	return st.st_ino; /* of a 64-bit kernel */
+}
+
+/* How many cgroups are above: the root of the hierarchy has the id 1. */
+static unsigned cgroup_level(const char *path)
+{
+	char above[600];
+	unsigned level = 0;
+
+	(void)snprintf(above, sizeof(above), "%s", path);
+	for (char *slash; cgroup_id(above) != 1 && (slash = strrchr(above, '/')); level++)
+		*slash = 0;
+	return level;
+}
+
+static char own[512], child[560]; /* cgroups of this process, and below that one */
+
+static void check_cgroup(struct wire *wire, struct classify_bpf *c)
+{
+	struct packet p = ipv4(HERE, THERE, IPPROTO_UDP, 1, 443);
+	struct classify_rule rule = drop_all();
+	int before = wire->tx;
+	bool arrived, inside;
+
+	inside = enter_cgroup(child);
+	rule.flags = RULE_HAS_CGROUP;
+	rule.cgroup_id = cgroup_id(child);
+	rule.cgroup_level = cgroup_level(child);
+	wire->tx = packet_socket("c0");
+	(void)enter_cgroup(own);
+
+	set_rule(c, 0, &rule);
+	assert_int_equal(send_packet(wire, &p, &arrived), 0);
+	assert_int_equal(rmdir(child), 0);
+	assert_true(inside);
+	assert_false(arrived);
+
+	rule.cgroup_level--; /* it is the child of that one, with another id */
+	set_rule(c, 0, &rule);
+	assert_int_equal(send_packet(wire, &p, &arrived), 0);
+	assert_true(arrived);
+	rule.cgroup_id = cgroup_id(own);
+	set_rule(c, 0, &rule);
+	assert_int_equal(send_packet(wire, &p, &arrived), 0);
+	assert_false(arrived);
+
+	/* A socket that was made outside, though the process was in it meanwhile */
+	(void)close(wire->tx);
+	wire->tx = before;
+	rule.cgroup_level++;
+	set_rule(c, 0, &rule);
+	assert_int_equal(send_packet(wire, &p, &arrived), 0);
+	assert_true(arrived);
+}
+
+static void test_cgroup(void **state)
+{
+	if (!*state)
+		skip();
+	if (own_cgroup(own, sizeof(own)))
+		(void)snprintf(child, sizeof(child), "%s/faultd-test-%d", own, (int)getpid());
+	if (!*child || mkdir(child, 0755) < 0) {
+		print_message("no cgroup v2 to make one in\n");
+		skip();
+	}
+	with_classifier(*state, CLASSIFY_EGRESS, check_cgroup);
+}
+
+/* Marks, read by a program behind the classifier */
+
+#define TC_INDEX offsetof(struct __sk_buff, tc_index)
+
+static int load_filter(const struct bpf_insn *insns, size_t n)
+{
+	int fd = bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "test", "GPL", insns, n, NULL);
+
+	assert_true(fd >= 0);
+	return fd;
+}
+
+/* Drops what has this tc_index, has no opinion of the rest. */
+static int load_drop_marked(int mark)
+{
+	const struct bpf_insn insns[] = {
+		{.code = BPF_LDX | BPF_W | BPF_MEM, .dst_reg = 0, .src_reg = 1, .off = TC_INDEX},
+		{.code = BPF_JMP | BPF_JEQ | BPF_K, .dst_reg = 0, .off = 2, .imm = mark},
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = PASS},
+		{.code = BPF_JMP | BPF_EXIT},
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = SHOT},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+
+	return load_filter(insns, sizeof(insns) / sizeof(insns[0]));
+}
+
+static int load_set_mark(int mark)
+{
+	const struct bpf_insn insns[] = {
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 2, .imm = mark},
+		{.code = BPF_STX | BPF_W | BPF_MEM, .dst_reg = 1, .src_reg = 2, .off = TC_INDEX},
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = PASS},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+
+	return load_filter(insns, sizeof(insns) / sizeof(insns[0]));
+}
+
+static void put_filter(const struct bpf_tc_hook *hook, unsigned priority, int fd)
+{
+	LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = fd, .priority = priority, .handle = 1);
+
+	assert_int_equal(bpf_tc_attach(hook, &opts), 0);
+}
+
+static void take_filter(const struct bpf_tc_hook *hook, unsigned priority)
+{
+	LIBBPF_OPTS(bpf_tc_opts, opts, .priority = priority, .handle = 1);
+
+	assert_int_equal(bpf_tc_detach(hook, &opts), 0);
+}
+
+static bool arrives(const struct wire *wire)
+{
+	struct packet p = ipv4(HERE, THERE, IPPROTO_UDP, 1, 443);
+	bool arrived;
+
+	(void)send_packet(wire, &p, &arrived);
+	return arrived;
+}
+
+enum { BEFORE = 1, CLASSIFIER, BEHIND }; /* priorities */
+
+static void check_mark(const struct wire *wire, const struct bpf_tc_hook *hook,
+		       struct classify_bpf *c)
+{
+	struct classify_rule rule = shape_all(0x1234), drop = drop_all();
+	int drop_marked = load_drop_marked(0x1234);
+
+	put_filter(hook, BEHIND, drop_marked);
+	assert_true(arrives(wire));
+	set_rule(c, 3, &rule);
+	assert_false(arrives(wire));
+	rule.mark = 0x1235;
+	set_rule(c, 3, &rule);
+	assert_true(arrives(wire));
+	assert_int_equal(counters(c, 3).shaped, 2);
+	set_rule(c, 4, &drop);
+	assert_false(arrives(wire));
+	assert_int_equal(counters(c, 3).shaped, 2);
+	c->bss->active = 0;
+	assert_true(arrives(wire));
+	take_filter(hook, BEHIND);
+	(void)close(drop_marked);
+}
+
+/* What comes back from a shaper is left alone, and forgets it. */
+static void check_coming_back(const struct wire *wire, const struct bpf_tc_hook *hook,
+			      struct classify_bpf *c, int classifier)
+{
+	struct classify_rule rule = drop_all();
+	int set_mark = load_set_mark(MARK_SHAPED), drop_marked = load_drop_marked(MARK_SHAPED);
+
+	take_filter(hook, CLASSIFIER);
+	put_filter(hook, BEFORE, set_mark);
+	put_filter(hook, BEHIND, drop_marked);
+	assert_false(arrives(wire));
+	put_filter(hook, CLASSIFIER, classifier);
+	assert_true(arrives(wire));
+	set_rule(c, 0, &rule);
+	assert_true(arrives(wire));
+	assert_int_equal(counters(c, 0).matched, 0);
+	take_filter(hook, BEFORE);
+	assert_false(arrives(wire));
+	take_filter(hook, BEHIND);
+	(void)close(set_mark);
+	(void)close(drop_marked);
+}
+
+static void test_marks(void **state)
+{
+	const struct wire *wire = *state;
+
+	if (!wire)
+		skip();
+	for (enum classify_direction d = CLASSIFY_EGRESS; d <= CLASSIFY_INGRESS; d++) {
+		bool egress = d == CLASSIFY_EGRESS;
+		struct classify_bpf *c = load(d, ETH_HLEN);
+		int fd;
+
+		assert_non_null(c);
+		fd = bpf_program__fd(c->progs.classify);
+		LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = egress ? wire->near : wire->far,
+			    .attach_point = egress ? BPF_TC_EGRESS : BPF_TC_INGRESS);
+		assert_int_equal(bpf_tc_hook_create(&hook), 0);
+		put_filter(&hook, CLASSIFIER, fd);
+		check_mark(wire, &hook, c);
+		if (egress)
+			check_coming_back(wire, &hook, c, fd);
+		hook.attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS;
+		assert_int_equal(bpf_tc_hook_destroy(&hook), 0);
+		classify_bpf__destroy(c);
+	}
+}
+
+/* TCX runs before clsact. */
+static void test_mark_of_tcx(void **state)
+{
+	const struct wire *wire = *state;
+	struct classify_bpf *c;
+	int link;
+
+	if (!wire)
+		skip();
+	c = load(CLASSIFY_EGRESS, ETH_HLEN);
+	assert_non_null(c);
+	link = bpf_link_create(bpf_program__fd(c->progs.classify), wire->near, 47, NULL);
+	if (link < 0) {
+		classify_bpf__destroy(c);
+		skip();
+	}
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = wire->near, .attach_point = BPF_TC_EGRESS);
+	assert_int_equal(bpf_tc_hook_create(&hook), 0);
+	check_mark(wire, &hook, c);
+	hook.attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS;
+	assert_int_equal(bpf_tc_hook_destroy(&hook), 0);
+	(void)close(link);
+	classify_bpf__destroy(c);
 }
 
 /* The namespace ends with the process, and all that is in it. */
@@ -1120,10 +1753,21 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_no_link_header, setup_no_link_header,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_truncated, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_connections, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_share_of_flows, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_and_all_flows, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_seeds_of_flows, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_flows_without_ports, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_drop_before_shape, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_all_slots_at_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_shape_needs_its_flow_and_time, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_owner, setup, teardown),
 	};
 	const struct CMUnitTest attached[] = {
-		cmocka_unit_test(test_tcx),
-		cmocka_unit_test(test_clsact),
+		cmocka_unit_test(test_tcx),   cmocka_unit_test(test_clsact),
+		cmocka_unit_test(test_user),  cmocka_unit_test(test_cgroup),
+		cmocka_unit_test(test_marks), cmocka_unit_test(test_mark_of_tcx),
 	};
 	const char *reason;
 	int failed;
