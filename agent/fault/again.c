@@ -181,6 +181,20 @@ void fault_set_grade(struct fault *f, struct grade_point *ret)
 		ret->next_ms == GRADE_NEVER ? 0 : f->start_boot_ns + ret->next_ms * NSEC_PER_MSEC;
 }
 
+/* A wave ends. What is not undone at once is asked again until it is, before anything else. */
+static int turn_off(struct fault *f)
+{
+	int r = fault_undo_steps(f);
+
+	f->is_off = true;
+	f->is_turning_off = r == -EINPROGRESS;
+	if (f->is_turning_off)
+		f->grade_boot_ns = boot_ns() + UNDO_PAUSE_MS * NSEC_PER_MSEC;
+	else if (r < 0)
+		fault_end(f, "could not be turned off");
+	return r;
+}
+
 /* The ramp's next value, or a wave that comes or goes. A fault that can no longer do so ends. */
 void fault_regrade(struct fault *f)
 {
@@ -188,12 +202,8 @@ void fault_regrade(struct fault *f)
 	struct error e = {0};
 
 	fault_set_grade(f, &point);
-	if (!point.on) {
-		f->is_off = true;
-		if (!fault_undo_steps(f))
-			fault_end(f, "could not be turned off");
+	if ((!point.on || f->is_turning_off) && (turn_off(f) < 0 || !point.on))
 		return;
-	}
 	if (regrade(f, point.value, &e) == 0)
 		return;
 	f->error = e;

@@ -77,13 +77,15 @@ struct fault {
 
 	/* Ramps and waves that faultd drives */
 	bool has_grade;
-	bool is_off; /* between two waves */
+	bool is_off;         /* between two waves, or on the way there: */
+	bool is_turning_off; /* an undo takes its time */
 	struct grade grade;
 	double grade_to;
 
 	uint64_t seed;      /* of its random choices */
 	uint32_t shaper_id; /* see struct facts */
 	bool skipped;       /* its target resolved to nothing */
+	bool has_matched;   /* a rule that is cleared by now had matched a packet */
 	uint64_t oom_kills; /* on the whole host, before it was applied */
 
 	/* Watched processes: workers, and victims of signals */

@@ -60,9 +60,12 @@ void fault_set_grade(struct fault *f, struct grade_point *ret); /* value now, an
 
 /* undo.c */
 void fault_undo(struct fault *f);
-void fault_undo_on(struct fault *f);    /* goes on with what is in progress */
-int fault_release(struct fault *f);     /* what ends at once; 0, or a negative errno: tried again */
-bool fault_undo_steps(struct fault *f); /* all steps, while the fault stays active */
+void fault_undo_on(struct fault *f); /* goes on with what is in progress */
+int fault_release(struct fault *f);  /* what ends at once; 0, or a negative errno: tried again */
+/* All steps, while the fault stays active. Returns 0, -EINPROGRESS (ask again soon), or another
+ * errno. */
+int fault_undo_steps(struct fault *f);
+#define UNDO_PAUSE_MS 5 /* until an undo that takes its time is asked again */
 
 /* alarm.c: one timer for all */
 int alarm_start(struct faults *all);

@@ -14,8 +14,7 @@
 
 #define RETRY_FIRST_MS 100
 #define RETRY_MOST_MS  10000
-#define PAUSE_MS       5    /* until an undo that takes its time is asked again */
-#define PATIENCE_MS    5000 /* with it; then the fault is stuck, and goes on trying */
+#define PATIENCE_MS    5000 /* with an undo in progress; then the fault is stuck, and goes on */
 
 static bool is_released(const struct step *s)
 {
@@ -61,6 +60,7 @@ static int undo_step(struct fault *f, size_t i)
 			  i, strerror(-r));
 		return r;
 	}
+	f->has_matched |= s->kind == STEP_RULE && s->rule.counted.matched > 0;
 	/* What cannot be taken back stays applied, for the result. */
 	if (step_hold(s->kind) != HOLD_NONE)
 		s->state = STEP_UNDONE;
@@ -136,9 +136,9 @@ static int undo_all(struct fault *f)
 	return worse(starting, r);
 }
 
-bool fault_undo_steps(struct fault *f)
+int fault_undo_steps(struct fault *f)
 {
-	return undo_all(f) == 0;
+	return undo_all(f);
 }
 
 /* A finished fault is only looked at: what it will not need again goes. */
@@ -153,11 +153,25 @@ static void shrink(struct fault *f)
 	f->plan.room = f->plan.n;
 }
 
+/* A fault that met no packet proved nothing; whoever reads of it should know. */
+static void note_no_packets(struct fault *f)
+{
+	bool has_rules = false;
+
+	for (size_t i = 0; i < f->plan.n; i++)
+		has_rules |= f->plan.steps[i].kind == STEP_RULE;
+	if (!has_rules || f->has_matched || f->has_failed || !f->applied_ns)
+		return;
+	log_fault(LEVEL_WARNING, f->id, f->action->name, "no packet matched");
+	fault_note(f, "no packet matched");
+}
+
 static void become_done(struct fault *f)
 {
 	char text[TEXT_MAX + 64];
 
 	journal_file_finish(&f->journal);
+	note_no_packets(f);
 	f->undone_ns = boot_ns() - f->ending_boot_ns;
 	shrink(f);
 	(void)snprintf(text, sizeof(text), "%s, %s after %.1f ms", f->reason,
@@ -174,7 +188,7 @@ void fault_undo_on(struct fault *f)
 	if (r == 0) {
 		become_done(f);
 	} else if (r == -EINPROGRESS && now < f->undo_boot_ns + PATIENCE_MS * NSEC_PER_MSEC) {
-		f->wait_boot_ns = now + PAUSE_MS * NSEC_PER_MSEC;
+		f->wait_boot_ns = now + UNDO_PAUSE_MS * NSEC_PER_MSEC;
 		alarm_set(f->owner);
 	} else {
 		try_again_later(f);

@@ -16,8 +16,8 @@
 #include "util/crash_point.h"
 
 #define DRAIN_MOST_NS  (400 * NSEC_PER_MSEC)
-#define DRAIN_LAST_NS  (50 * NSEC_PER_MSEC) /* until tbf looks at its queue again */
-#define UNLIMITED_RATE 125000000000ULL      /* 1 Tbit/s */
+#define DRAIN_SPARE_NS (20 * NSEC_PER_MSEC)
+#define UNLIMITED_RATE 125000000000ULL /* 1 Tbit/s */
 
 /* What the kernel lacks, by the request that it refused. */
 static int cannot(struct error *e, int r, const char *what, const char *lacks,
@@ -148,11 +148,15 @@ bool shaper_read(const struct step *s, struct shaper_counters *ret)
 	return ifb_find(name, &ifindex) > 0 && shaper_count(ifindex, ret) == 0;
 }
 
-/* The longest that a packet can have to wait for its delay. */
-static uint64_t drain_ns(const struct netem *n)
+/* The longest that a packet can have to wait for its delay, behind one that waits for its turn. */
+static uint64_t drain_ns(const struct step_shaper *p)
 {
-	uint64_t ns = n->delay_ns + 4 * n->jitter_ns + DRAIN_LAST_NS;
+	const struct netem *n = &p->netem;
+	uint64_t ns = n->delay_ns + 4 * n->jitter_ns + DRAIN_SPARE_NS;
 
+	if (n->rate_bytes)
+		ns += (interface_mtu(p->hook.ifname) + LINK_HEADER_MAX) * NSEC_PER_SEC /
+		      n->rate_bytes;
 	return ns < DRAIN_MOST_NS ? ns : DRAIN_MOST_NS;
 }
 
@@ -182,7 +186,7 @@ int shaper_undo(struct step *s, const struct step_env *env, struct text *note)
 		begin_to_drain(p);
 	p->counted.waiting = 0;
 	if (shaper_read(s, &p->counted) && p->counted.waiting &&
-	    boot_ns() < p->drained_ns + drain_ns(&p->netem))
+	    boot_ns() < p->drained_ns + drain_ns(p))
 		return -EINPROGRESS;
 	return shaper_undo_alone(s, note);
 }

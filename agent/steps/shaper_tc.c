@@ -20,14 +20,13 @@
 #define CHILD_HANDLE TC_H_MAKE(10U << 16, 0)
 #define TBF_CLASS    TC_H_MAKE(1U << 16, 1)
 
-#define SPEED_MBIT      10000 /* where it is unknown */
-#define PACKET_BYTES    256   /* as small as they come in great numbers */
-#define NETEM_LEAST     10000
-#define NETEM_MOST      1000000
-#define BURST_MS        10
-#define BURST_LEAST     10240
-#define LINK_HEADER_MAX 64
-#define IFB_QUEUE       1000 /* packets on their way back; its default of 32 drops bursts */
+#define SPEED_MBIT   10000 /* where it is unknown */
+#define PACKET_BYTES 256   /* as small as they come in great numbers */
+#define NETEM_LEAST  10000
+#define NETEM_MOST   1000000
+#define BURST_MS     10
+#define BURST_LEAST  10240
+#define IFB_QUEUE    1000 /* packets on their way back; its default of 32 drops bursts */
 
 static uint32_t clamp(double v, uint32_t least, uint32_t most)
 {

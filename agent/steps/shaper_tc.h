@@ -10,6 +10,8 @@
 #include "plan/step.h"
 #include "util/nl.h"
 
+#define LINK_HEADER_MAX 64 /* bytes of a packet that its MTU does not count */
+
 /* How much the queues hold. Never the kernel's defaults: netem's 1000 packets are 10 ms of a fast
  * interface, and what is beyond them is dropped. */
 struct shaper_sizes {

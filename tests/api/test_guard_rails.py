@@ -197,6 +197,7 @@ GOOD = {
     "memory-stress": lambda w: {"bytes": "1MiB"},
     "network-blackhole": lambda w: {"interface": w.network.dev},
     "network-loss": lambda w: {"interface": w.network.dev, "percent": 10},
+    "network-rate": lambda w: {"interface": w.network.dev, "rate": "10mbit"},
     "process-kill": lambda w: {"pid": [w.victim], "signal": "SIGURG"},  # ignored, but not anybody may send it
     "process-pause": lambda w: {"pid": [w.victim]},
     "resource-exhaust": lambda w: {"resource": "files", "pid": w.victim},
@@ -215,7 +216,8 @@ INSIDE = {"cpu-stress", "memory-stress", "io-stress", "disk-fill", "disk-throttl
 AT_PROCESSES = {"process-kill", "process-pause", "resource-exhaust"}
 AT_PATHS = {"disk-fill", "disk-freeze", "disk-throttle", "io-stress"}
 AT_UNITS = INSIDE | {"service-stop"}
-GRADED = {"cpu-stress", "memory-stress", "io-stress", "disk-fill", "disk-throttle", "resource-exhaust", "network-loss"}
+GRADED = {"cpu-stress", "memory-stress", "io-stress", "disk-fill", "disk-throttle", "resource-exhaust", "network-loss",
+          "network-rate"}
 
 
 def inside(w, action):
@@ -544,6 +546,7 @@ COMPOSING = {
     "memory-stress": GOOD["memory-stress"],
     "network-blackhole": GOOD["network-blackhole"],
     "network-loss": GOOD["network-loss"],
+    "network-rate": GOOD["network-rate"],
     "process-kill": lambda w: {"name": NAME, "signal": "SIGURG", "interval": "1s"},
     "process-pause": GOOD["process-pause"],
     "resource-exhaust": lambda w: {"resource": "files", "count": 5},
@@ -678,6 +681,9 @@ TOGETHER = {
     "network-loss": lambda w: [
         ({"interface": "fdnone9"}, "interface"), ({"protocol": "icmp", "sourcePorts": 80}, "sourcePorts"),
         ({"visible": True, "direction": "ingress"}, "visible")],
+    "network-rate": lambda w: [
+        ({"interface": "fdnone9"}, "interface"), ({"rate": "7kbit"}, "rate"), ({"rate": "10MB"}, "rate"),
+        ({"over": "1s"}, "from"), ({"over": "1s", "from": 100}, "from"), ({"burst": 100}, "burst")],
     "process-kill": lambda w: [
         ({"signal": "SIGSTOP"}, "signal"), ({"signal": "0"}, "signal"), ({"signal": "SIGNONE"}, "signal"),
         ({"count": 1, "percent": 50}, "percent"),
@@ -820,6 +826,7 @@ UNPRIVILEGED = {
     "memory-stress": {201},
     "network-blackhole": {501},
     "network-loss": {501},
+    "network-rate": {501},
     "process-kill": {501},
     "process-pause": {501},
     "resource-exhaust": {501},

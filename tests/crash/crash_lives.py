@@ -266,6 +266,21 @@ class LossEmptyClsact(LossClsact):
     foreign = "empty"
 
 
+class Shaper(NetworkTarget):
+    """A device and a filter; the device's name says whose it is."""
+
+    steps, action = 4, "network-rate"
+    parameters = {"rate": "10mbit", "direction": "ingress"}
+
+    def off(self):
+        return super().off() + [f"{p.name} is left" for p in pathlib.Path("/sys/class/net").glob("faultd-*")]
+
+
+class ShaperClsact(Shaper):
+    config = {"classifierHook": "clsact"}
+    foreign = "filters"
+
+
 class Pause(Target):
     """Two victims; one of them had been stopped before, by someone else."""
 
@@ -542,6 +557,8 @@ KINDS = {
     "loss-clsact": LossClsact,
     "loss-clsact-foreign": LossForeignClsact,
     "loss-clsact-empty": LossEmptyClsact,
+    "shaper-tcx": Shaper,
+    "shaper-clsact-foreign": ShaperClsact,
     "pause": Pause,
     "pause-interval": PauseInterval,
     "pause-freezer": PauseFreezer,
