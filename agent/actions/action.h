@@ -21,6 +21,7 @@
 #include "plan/schema.h"
 #include "util/err.h"
 #include "util/grade.h"
+#include "util/netns.h"
 
 /* One cgroup that is aimed at. */
 struct aim {
@@ -62,6 +63,14 @@ struct unit_facts {
 	unsigned n;
 };
 
+/* Where packets are impaired: a network namespace, or only sockets in it. */
+struct network_place {
+	struct netns netns;
+	char shown[96];     /* "container 3f1c…"; "": all of faultd's own */
+	uint64_t cgroup_id; /* of cgroup v2: only sockets in it or below; 0: all */
+	uint32_t cgroup_level;
+};
+
 #define AIMS_MAX 64
 _Static_assert(AIMS_MAX <= CLAIMS_MAX, "each cgroup that is aimed at may be claimed");
 
@@ -94,7 +103,10 @@ struct facts {
 		struct exhaust_facts exhaust;
 		struct unit_facts unit;
 	};
+	struct network_place places[INTERFACES_MAX];
+	size_t n_places;
 	struct interface interfaces[INTERFACES_MAX];
+	uint8_t place_of[INTERFACES_MAX]; /* each interface's, an index into places */
 	size_t n_interfaces;
 	struct classify_flow flows[FLOWS_MAX]; /* connections of the caller's SSH session */
 	size_t n_flows;

@@ -17,8 +17,11 @@ const char *const network_connections[] = {"all", "new", "established", NULL};
 static const uint8_t protocol_numbers[] = {0, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP, IPPROTO_SCTP};
 
 struct looking {
+	const struct network *network;
 	struct facts *facts;
+	uint8_t place; /* index into facts->places */
 	bool too_many;
+	struct error *e;
 };
 
 static int add_interface(const struct interface *i, void *arg)
@@ -26,13 +29,15 @@ static int add_interface(const struct interface *i, void *arg)
 	struct looking *l = arg;
 
 	for (size_t k = 0; k < l->facts->n_interfaces; k++) {
-		if (l->facts->interfaces[k].index == i->index)
+		if (l->facts->interfaces[k].index == i->index && l->facts->place_of[k] == l->place)
 			return 0;
 	}
-	if (l->facts->n_interfaces == INTERFACES_MAX)
+	if (l->facts->n_interfaces == INTERFACES_MAX) {
 		l->too_many = true;
-	else
-		l->facts->interfaces[l->facts->n_interfaces++] = *i;
+		return 0;
+	}
+	l->facts->interfaces[l->facts->n_interfaces] = *i;
+	l->facts->place_of[l->facts->n_interfaces++] = l->place;
 	return 0;
 }
 
@@ -43,6 +48,7 @@ static int add_unless_loopback(const struct interface *i, void *arg)
 
 static int look_interface(const char *name, struct looking *l, struct error *e)
 {
+	const struct network_place *place = &l->facts->places[l->place];
 	struct interface i;
 	char known[160];
 	struct text t = TEXT(known);
@@ -54,8 +60,8 @@ static int look_interface(const char *name, struct looking *l, struct error *e)
 		r = interface_default(&i);
 		if (r == -ENOENT)
 			return error_field(e, "parameters.interface", name,
-					   "the name of an interface",
-					   "this host has no default route");
+					   "the name of an interface", "%s has no default route",
+					   place->netns.inode ? place->shown : "this host");
 	} else {
 		r = interface_find(name, &i);
 	}
@@ -63,8 +69,21 @@ static int look_interface(const char *name, struct looking *l, struct error *e)
 		return add_interface(&i, l);
 	interface_names(&t);
 	if (r == -ENODEV)
-		return error_field(e, "parameters.interface", name, known, "no interface %s", name);
+		return error_field(e, "parameters.interface", name, known, "no interface %s%s%s",
+				   name, place->netns.inode ? " in " : "",
+				   place->netns.inode ? place->shown : "");
 	return error_set(e, ERROR_FAILED, r, "cannot read the interfaces: %s", strerror(-r));
+}
+
+/* Inside the place. */
+static int look_interfaces(void *arg)
+{
+	struct looking *l = arg;
+	int r = 0;
+
+	for (uint32_t i = 0; i < l->network->interface.n && r == 0; i++)
+		r = look_interface(l->network->interface.name[i], l, l->e);
+	return r;
 }
 
 static bool same_peer(const struct peer_list *a, const struct peer_list *b)
@@ -93,6 +112,9 @@ static int check_rows(const struct network *n, struct error *e)
 	if (n->visible && n->direction == DIRECTION_INGRESS)
 		return error_field(e, "parameters.visible", "true", "false, or egress or both",
 				   "nobody here sends what arrives");
+	if (n->aim.user[0] && n->direction != DIRECTION_EGRESS)
+		return error_field(e, "parameters.user", n->aim.user, "egress as direction",
+				   "what arrives is not known to be a user's");
 	if (same_peer(&n->peers, &n->exclude_peers))
 		return error_field(e, "parameters.excludePeers", "", "what peers has not",
 				   "has something that is in peers too");
@@ -105,12 +127,14 @@ static int check_rows(const struct network *n, struct error *e)
 
 int network_look(const struct network *n, struct facts *facts, struct error *e)
 {
-	struct looking l = {.facts = facts};
+	struct looking l = {.network = n, .facts = facts, .e = e};
 	int r = check_rows(n, e);
 
-	for (uint32_t i = 0; i < n->interface.n && r == 0; i++)
-		r = look_interface(n->interface.name[i], &l, e);
-	if (r < 0)
+	if (r == 0)
+		r = network_places_look(&n->aim, facts, e);
+	for (; l.place < facts->n_places && r == 0; l.place++)
+		r = network_place_run(&facts->places[l.place], look_interfaces, &l, e);
+	if (r < 0 || facts->n_places == 0)
 		return r;
 	if (l.too_many || facts->n_interfaces == 0)
 		return error_field(e, "parameters.interface", "", "1 to 8 interfaces",
@@ -168,7 +192,8 @@ static uint32_t connection_flags(const struct network *n)
 }
 
 static void fill_rule(const struct network *n, const struct network_effect *effect,
-		      const struct facts *facts, struct step_rule *ret)
+		      const struct facts *facts, const struct network_place *place,
+		      struct step_rule *ret)
 {
 	struct classify_rule *r = &ret->rule;
 
@@ -182,22 +207,41 @@ static void fill_rule(const struct network *n, const struct network_effect *effe
 	r->n_src_ports = copy_ports(&n->source_ports, r->src_ports);
 	r->flags = (n->visible ? RULE_VISIBLE : 0) | (n->allow_lockout ? RULE_LOCKOUT : 0) |
 		   connection_flags(n);
-	r->n_flows = (uint8_t)facts->n_flows;
-	memcpy(r->flows, facts->flows, facts->n_flows * sizeof(facts->flows[0]));
+	if (!place->netns.inode) { /* where the caller's connection is */
+		r->n_flows = (uint8_t)facts->n_flows;
+		memcpy(r->flows, facts->flows, facts->n_flows * sizeof(facts->flows[0]));
+	}
+	if (n->aim.user[0]) {
+		r->flags |= RULE_HAS_USER;
+		r->uid = facts->user;
+	}
+	if (place->cgroup_id) {
+		r->flags |= RULE_HAS_CGROUP;
+		r->cgroup_id = place->cgroup_id;
+		r->cgroup_level = place->cgroup_level;
+	}
 	ret->include = n->peers.cidrs;
 	ret->exclude = n->exclude_peers.cidrs;
 }
 
-static struct step *add_hook(struct plan *plan, enum step_kind kind, const struct interface *i,
-			     uint32_t direction)
+/* One interface in its place, and a direction. */
+struct spot {
+	const struct interface *interface;
+	const struct network_place *place;
+	uint32_t direction;
+};
+
+static struct step *add_hook(struct plan *plan, enum step_kind kind, const struct spot *at)
 {
 	struct step *s = plan_add(plan, kind);
 
 	if (!s)
 		return NULL;
-	(void)str_copy(s->hook.ifname, sizeof(s->hook.ifname), i->name);
-	s->hook.ifindex = i->index;
-	s->hook.direction = direction;
+	s->hook.netns = at->place->netns;
+	(void)str_copy(s->hook.place, sizeof(s->hook.place), at->place->shown);
+	(void)str_copy(s->hook.ifname, sizeof(s->hook.ifname), at->interface->name);
+	s->hook.ifindex = at->interface->index;
+	s->hook.direction = at->direction;
 	return s;
 }
 
@@ -212,11 +256,10 @@ static unsigned count_shapers(const struct plan *plan)
 
 /* Returns its id. */
 static int add_shaper(const struct network_effect *effect, const struct facts *facts,
-		      const struct interface *i, uint32_t direction, struct plan *plan,
-		      uint64_t *ret)
+		      const struct spot *at, struct plan *plan, uint64_t *ret)
 {
 	uint32_t id = facts->shaper_id + count_shapers(plan);
-	struct step *s = add_hook(plan, STEP_SHAPER, i, direction);
+	struct step *s = add_hook(plan, STEP_SHAPER, at);
 
 	if (!s)
 		return -errno;
@@ -229,23 +272,22 @@ static int add_shaper(const struct network_effect *effect, const struct facts *f
 /* The rule comes last: what is attached before it does nothing yet, and undoing ends it first. A
  * shaper's filter is in clsact, wherever the classifier is. */
 static int plan_direction(const struct network *n, const struct network_effect *effect,
-			  const struct facts *facts, const struct interface *i, uint32_t direction,
-			  struct plan *plan)
+			  const struct facts *facts, const struct spot *at, struct plan *plan)
 {
 	bool shape = effect->verdict == VERDICT_SHAPE;
 	uint64_t id = 0;
 	struct step *s;
 
-	if ((!facts->tcx || shape) && !add_hook(plan, STEP_QDISC, i, direction))
+	if ((!facts->tcx || shape) && !add_hook(plan, STEP_QDISC, at))
 		return -errno;
-	if (!add_hook(plan, facts->tcx ? STEP_BPF_LINK : STEP_FILTER, i, direction))
+	if (!add_hook(plan, facts->tcx ? STEP_BPF_LINK : STEP_FILTER, at))
 		return -errno;
-	if (shape && add_shaper(effect, facts, i, direction, plan, &id) < 0)
+	if (shape && add_shaper(effect, facts, at, plan, &id) < 0)
 		return -errno;
-	s = add_hook(plan, STEP_RULE, i, direction);
+	s = add_hook(plan, STEP_RULE, at);
 	if (!s)
 		return -errno;
-	fill_rule(n, effect, facts, &s->rule);
+	fill_rule(n, effect, facts, at->place, &s->rule);
 	s->rule.rule.mark = (uint16_t)id;
 	return 0;
 }
@@ -256,12 +298,15 @@ int network_plan(const struct network *n, const struct network_effect *effect,
 	int r = 0;
 
 	for (size_t i = 0; i < facts->n_interfaces && r == 0; i++) {
+		struct spot at = {.interface = &facts->interfaces[i],
+				  .place = &facts->places[facts->place_of[i]],
+				  .direction = CLASSIFY_EGRESS};
+
 		if (n->direction != DIRECTION_INGRESS)
-			r = plan_direction(n, effect, facts, &facts->interfaces[i], CLASSIFY_EGRESS,
-					   plan);
+			r = plan_direction(n, effect, facts, &at, plan);
+		at.direction = CLASSIFY_INGRESS;
 		if (n->direction != DIRECTION_EGRESS && r == 0)
-			r = plan_direction(n, effect, facts, &facts->interfaces[i],
-					   CLASSIFY_INGRESS, plan);
+			r = plan_direction(n, effect, facts, &at, plan);
 	}
 	return r < 0 ? error_set(e, ERROR_FAILED, r, "cannot plan: %s", strerror(-r)) : 0;
 }
@@ -301,4 +346,5 @@ void network_describe(const struct network *n, struct text *t)
 	text_add(t, " %s ", verbs[n->direction]);
 	for (uint32_t i = 0; i < n->interface.n; i++)
 		text_add(t, "%s%s", i ? "," : "", n->interface.name[i]);
+	network_places_describe(&n->aim, t);
 }

@@ -5,6 +5,7 @@
 #define FAULTD_ACTIONS_NETWORK_H
 
 #include "actions/action.h"
+#include "actions/network_place.h"
 
 enum network_direction { DIRECTION_EGRESS, DIRECTION_INGRESS, DIRECTION_BOTH };
 
@@ -25,6 +26,7 @@ struct network {
 	bool visible;
 	double packets; /* percent that is impaired, by chance */
 	bool allow_lockout;
+	struct network_aim aim;
 };
 
 /* What happens to the packets that match. */
@@ -95,6 +97,7 @@ extern const char *const network_connections[];
 		 .max = 100,                                                                                         \
 		 .unit = "%",                                                                                        \
 		 .text = "share of the flows (connections, and the like of other protocols) that is hit"},           \
+		NETWORK_PLACE_ROWS(params, network.aim),                                                             \
 	{                                                                                                            \
 		.name = "allowLockout", .type = ROW_BOOLEAN, FIELD(params, network.allow_lockout),                   \
 		.def = "false",                                                                                      \

@@ -32,10 +32,16 @@ uint64_t fault_remaining_ms(const struct fault *f)
 	return (f->deadline_boot_ns - now) / NSEC_PER_MSEC;
 }
 
+/* Several steps may find the same. */
 void fault_note(struct fault *f, const char *text)
 {
-	char *copy = f->n_notes < NOTES_MAX ? strdup(text) : NULL;
+	char *copy;
 
+	for (unsigned i = 0; i < f->n_notes; i++) {
+		if (str_eq(f->notes[i], text))
+			return;
+	}
+	copy = f->n_notes < NOTES_MAX ? strdup(text) : NULL;
 	if (copy)
 		f->notes[f->n_notes++] = copy;
 }

@@ -714,3 +714,39 @@ bool cgroup_is_inner(const struct cgroup_layout *l, const char *path)
 	}
 	return false;
 }
+
+/* Sockets */
+
+int cgroup_id(const struct cgroup_layout *l, const char *path, uint64_t *ret_id,
+	      uint32_t *ret_level)
+{
+	union {
+		struct file_handle handle;
+		char room[sizeof(struct file_handle) + sizeof(*ret_id)];
+	} u = {.handle.handle_bytes = sizeof(*ret_id)};
+	const struct cgroup_hierarchy *h = NULL;
+	char full[FILE_PATH_MAX];
+	int r, ignored;
+
+	for (size_t i = 0; i < l->n; i++) {
+		if (l->hierarchy[i].v2)
+			h = &l->hierarchy[i];
+	}
+	if (!h || !has_cgroup(h, path))
+		return -ENOENT;
+	/* Every cgroup but the root has this file. */
+	r = cgroup_file_path(h, "/", "cgroup.type", full, sizeof(full));
+	if (r == 0 && access(full, F_OK) == 0)
+		return -EXDEV;
+	if (r == 0)
+		r = cgroup_file_path(h, path, "", full, sizeof(full));
+	if (r < 0)
+		return r;
+	if (name_to_handle_at(AT_FDCWD, full, &u.handle, &ignored, 0) < 0)
+		return -errno;
+	memcpy(ret_id, u.handle.f_handle, sizeof(*ret_id));
+	*ret_level = 0;
+	for (const char *p = path; p[0] && p[1]; p++)
+		*ret_level += p[0] == '/';
+	return 0;
+}

@@ -116,4 +116,10 @@ int cgroup_cpus_read(const struct cgroup_layout *l, const char *path, const stru
  * (the "no internal processes" rule), except in the root. */
 bool cgroup_is_inner(const struct cgroup_layout *l, const char *path);
 
+/* How sockets of cgroup v2 are told: the id of the cgroup, and how many are above it. Returns 0,
+ * -ENOENT (no v2 is mounted, or it is not there), -EXDEV (the hierarchy begins below its root, so
+ * that the depth is not known: a cgroup namespace), or another errno. */
+int cgroup_id(const struct cgroup_layout *l, const char *path, uint64_t *ret_id,
+	      uint32_t *ret_level);
+
 #endif

@@ -9,20 +9,29 @@
 
 #include "util/proc.h"
 
-/* The journalled fields of a kind. `size` is 0 for a uint64_t, else that of a text. */
+/* The journalled fields of a kind. `size` is 0 for a uint64_t, else that of a text. An optional one
+ * is not written when it is 0 or empty. */
 struct step_field {
 	const char *name;
 	size_t offset;
 	size_t size;
+	bool optional;
 };
 
-#define NAMED(name, member)                            \
-	{                                              \
-		name, offsetof(struct step, member), 0 \
+#define NAMED(name, member)                                   \
+	{                                                     \
+		name, offsetof(struct step, member), 0, false \
 	}
-#define TEXT_FIELD(name, member)                                                        \
-	{                                                                               \
-		name, offsetof(struct step, member), sizeof(((struct step *)0)->member) \
+#define TEXT_FIELD(name, member)                                                               \
+	{                                                                                      \
+		name, offsetof(struct step, member), sizeof(((struct step *)0)->member), false \
+	}
+/* Of all kinds that begin with a hook. */
+#define NETNS_FIELDS                                                                       \
+	{"netns", offsetof(struct step, hook.netns.inode), 0, true},                       \
+		{"netns_cookie", offsetof(struct step, hook.netns.cookie), 0, true},       \
+	{                                                                                  \
+		"netns_path", offsetof(struct step, hook.netns.path), NETNS_PATH_MAX, true \
 	}
 
 static const struct step_field child_fields[] = {
@@ -31,11 +40,13 @@ static const struct step_field hook_fields[] = {TEXT_FIELD("dev", hook.ifname),
 						NAMED("ifindex", hook.ifindex),
 						NAMED("direction", hook.direction),
 						NAMED("ours", hook.ours),
+						NETNS_FIELDS,
 						{0}};
 static const struct step_field shaper_fields[] = {TEXT_FIELD("dev", hook.ifname),
 						  NAMED("ifindex", hook.ifindex),
 						  NAMED("direction", hook.direction),
 						  NAMED("id", shaper.id),
+						  NETNS_FIELDS,
 						  {0}};
 static const struct step_field process_fields[] = {NAMED("pid", process.pid),
 						   NAMED("start", process.start),
@@ -240,6 +251,10 @@ static void describe_rule(const struct step *s, struct text *t)
 	describe_ports(", from ports ", r->src_ports, r->n_src_ports, t);
 	describe_cidrs(", peers ", &s->rule.include, t);
 	describe_cidrs(", never peers ", &s->rule.exclude, t);
+	if (r->flags & RULE_HAS_USER)
+		text_add(t, ", of user %u", r->uid);
+	if (r->flags & RULE_HAS_CGROUP)
+		text_add(t, ", of sockets in %s", s->rule.hook.place);
 	if (r->n_flows)
 		text_add(t, ", sparing %u connection%s of the caller", r->n_flows,
 			 r->n_flows > 1 ? "s" : "");
@@ -394,9 +409,27 @@ const char *hold_name(enum hold hold)
 	return names[hold];
 }
 
+const struct step_hook *step_hook_of(const struct step *s)
+{
+	switch (s->kind) {
+	case STEP_BPF_LINK:
+	case STEP_QDISC:
+	case STEP_FILTER:
+	case STEP_SHAPER:
+	case STEP_RULE:
+		return &s->hook;
+	default:
+		return NULL;
+	}
+}
+
 void step_describe(const struct step *s, struct text *t)
 {
+	const struct step_hook *h = step_hook_of(s);
+
 	kinds[s->kind].describe(s, t);
+	if (h && h->netns.inode)
+		text_add(t, ", in %s", h->place[0] ? h->place : h->netns.path);
 }
 
 void step_describe_undo(const struct step *s, struct text *t)
@@ -415,15 +448,17 @@ void step_encode(const struct step *s, struct text *t)
 	text_add(t, "kind=%s", kinds[s->kind].name);
 	for (const struct step_field *f = kinds[s->kind].fields; f->name; f++) {
 		const char *at = (const char *)s + f->offset;
-		uint64_t v;
+		uint64_t v = 0;
 
-		text_add(t, " %s=", f->name);
-		if (f->size) {
-			encode_text(at, t);
-		} else {
+		if (!f->size)
 			memcpy(&v, at, sizeof(v));
+		if (f->optional && (f->size ? !at[0] : !v))
+			continue;
+		text_add(t, " %s=", f->name);
+		if (f->size)
+			encode_text(at, t);
+		else
 			text_add(t, "%" PRIu64, v);
-		}
 	}
 }
 
@@ -480,7 +515,7 @@ static int decode_field(const char *line, const struct step_field *f, struct ste
 	uint64_t v;
 
 	if (!value)
-		return -EBADMSG;
+		return f->optional ? 0 : -EBADMSG;
 	if (f->size)
 		return decode_text(value, n, at, f->size);
 	if (n >= sizeof(digits))
@@ -518,6 +553,12 @@ int step_decode(const char *line, struct step *ret)
 	return 0;
 }
 
+static bool same_hook(const struct step_hook *a, const struct step_hook *b)
+{
+	return netns_same(&a->netns, &b->netns) && a->ifindex == b->ifindex &&
+	       a->direction == b->direction;
+}
+
 bool step_same(const struct step *a, const struct step *b)
 {
 	if (a->kind != b->kind)
@@ -548,10 +589,12 @@ bool step_same(const struct step *a, const struct step *b)
 	case STEP_QDISC:
 	case STEP_FILTER:
 	case STEP_SHAPER:
-	case STEP_RULE:
 		break;
+	case STEP_RULE:
+		return same_hook(&a->hook, &b->hook) &&
+		       a->rule.rule.cgroup_id == b->rule.rule.cgroup_id;
 	}
-	return a->hook.ifindex == b->hook.ifindex && a->hook.direction == b->hook.direction;
+	return same_hook(&a->hook, &b->hook);
 }
 
 bool step_load_add(struct step *s, const char *argument)

@@ -14,6 +14,7 @@
 #include "faultd/limits.h"
 #include "plan/netem.h"
 #include "plan/values.h"
+#include "util/netns.h"
 #include "util/str.h"
 
 /* What takes a step back when nobody does it. */
@@ -68,6 +69,9 @@ struct step_child {
 
 /* BPF_LINK, QDISC, FILTER and the place of a RULE or SHAPER */
 struct step_hook {
+	struct netns netns; /* where the interface is */
+	char place[96]; /* whose it is: "container 3f1c…"; not journalled. A RULE's: also whose
+			   cgroup is meant */
 	char ifname[16];
 	uint64_t ifindex;
 	uint64_t direction; /* enum classify_direction */
@@ -195,6 +199,9 @@ struct step {
 		struct step_power power;
 	};
 };
+
+/* The hook of a kind that begins with one, or NULL. */
+const struct step_hook *step_hook_of(const struct step *s);
 
 const char *step_kind_name(enum step_kind kind);
 const char *step_state_name(enum step_state state);

@@ -19,6 +19,7 @@
 
 struct classifier {
 	struct classifier *next;
+	struct netns netns;
 	uint32_t ifindex;
 	uint32_t direction;
 	struct classify_bpf *skel;
@@ -62,7 +63,8 @@ struct classifiers *classifiers_free(struct classifiers *all)
 static struct classifier *find(const struct classifiers *all, const struct step_hook *hook)
 {
 	for (struct classifier *c = all->first; c; c = c->next) {
-		if (c->ifindex == hook->ifindex && c->direction == hook->direction)
+		if (netns_same(&c->netns, &hook->netns) && c->ifindex == hook->ifindex &&
+		    c->direction == hook->direction)
 			return c;
 	}
 	return NULL;
@@ -95,6 +97,7 @@ static int new_classifier(struct classifiers *all, const struct step_hook *hook,
 	if (!c)
 		return -ENOMEM;
 	c->link_fd = -1;
+	c->netns = hook->netns;
 	c->ifindex = (uint32_t)hook->ifindex;
 	c->direction = (uint32_t)hook->direction;
 	c->n_cpus = libbpf_num_possible_cpus();
@@ -153,20 +156,22 @@ unsigned classifier_users(const struct classifiers *all, const struct step_hook 
 	return c ? c->users[use] : 0;
 }
 
-struct qdisc_use *classifiers_qdisc(struct classifiers *all, uint64_t ifindex)
+struct qdisc_use *classifiers_qdisc(struct classifiers *all, const struct step_hook *hook)
 {
 	struct qdisc_use *unused = NULL;
 
 	for (size_t i = 0; i < QDISCS_MAX; i++) {
 		struct qdisc_use *q = &all->qdiscs[i];
 
-		if (q->users > 0 && q->ifindex == ifindex)
+		if (q->users > 0 && netns_same(&q->netns, &hook->netns) &&
+		    q->ifindex == hook->ifindex)
 			return q;
 		if (q->users == 0 && !unused)
 			unused = q;
 	}
 	if (unused)
-		*unused = (struct qdisc_use){.ifindex = (uint32_t)ifindex};
+		*unused = (struct qdisc_use){.netns = hook->netns,
+					     .ifindex = (uint32_t)hook->ifindex};
 	return unused;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The classifiers that are loaded: one program per interface and direction, shared by all faults
- * there, slot by slot. Owns the libbpf skeletons and the TCX links; the only home of libbpf. */
+/* The classifiers that are loaded: one program per namespace, interface and direction, shared by
+ * all faults there, slot by slot. Called inside the namespace (step_run.c), but for the rules. Owns
+ * the libbpf skeletons and the TCX links; the only home of libbpf. */
 #ifndef FAULTD_STEPS_CLASSIFIER_H
 #define FAULTD_STEPS_CLASSIFIER_H
 
@@ -30,6 +31,7 @@ unsigned classifier_users(const struct classifiers *all, const struct step_hook 
 
 /* The clsact qdisc of one interface, shared by both directions and all faults. */
 struct qdisc_use {
+	struct netns netns;
 	uint32_t ifindex;
 	unsigned users;
 	bool made; /* by faultd: deleted after its last user */
@@ -37,7 +39,7 @@ struct qdisc_use {
 
 /* NULL when QDISCS_MAX interfaces are in use. A record without users may be reused. */
 #define QDISCS_MAX 64
-struct qdisc_use *classifiers_qdisc(struct classifiers *all, uint64_t ifindex);
+struct qdisc_use *classifiers_qdisc(struct classifiers *all, const struct step_hook *hook);
 
 int classifier_prog_fd(const struct classifiers *all, const struct step_hook *hook);
 

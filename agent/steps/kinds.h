@@ -9,6 +9,9 @@
 /* The error of a network step: "cannot WHAT eth0: why". Returns r. */
 int hook_cannot(struct error *e, int r, const char *what, const struct step_hook *hook);
 
+/* The note of a step whose namespace is gone. */
+void step_note_gone(const struct step *s, struct text *note);
+
 int child_apply(struct step *s, const struct step_env *env, struct error *e);
 int child_undo(struct step *s, const struct step_env *env, struct text *note);
 int child_undo_alone(struct step *s, struct text *note);
@@ -31,6 +34,8 @@ bool shaper_prepare_update(struct step *s, const struct step *fresh);
 int shaper_update(struct step *s, const struct step_env *env, struct error *e);
 int shaper_undo(struct step *s, const struct step_env *env, struct text *note);
 int shaper_undo_alone(struct step *s, struct text *note);
+/* shaper_read(), inside its namespace. */
+bool shaper_read_here(const struct step *s, struct shaper_counters *ret);
 
 int rule_apply(struct step *s, const struct step_env *env, struct error *e);
 bool rule_prepare_update(struct step *s, const struct step *fresh);

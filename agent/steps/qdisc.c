@@ -13,7 +13,7 @@
  * from each of their journals alone it must come out that it has to go. */
 int qdisc_prepare(struct step *s, const struct step_env *env, struct error *e)
 {
-	const struct qdisc_use *q = classifiers_qdisc(env->classifiers, s->hook.ifindex);
+	const struct qdisc_use *q = classifiers_qdisc(env->classifiers, &s->hook);
 	int r = interface_has_clsact((uint32_t)s->hook.ifindex);
 
 	if (!q)
@@ -27,7 +27,7 @@ int qdisc_prepare(struct step *s, const struct step_env *env, struct error *e)
 
 int qdisc_apply(struct step *s, const struct step_env *env, struct error *e)
 {
-	struct qdisc_use *q = classifiers_qdisc(env->classifiers, s->hook.ifindex);
+	struct qdisc_use *q = classifiers_qdisc(env->classifiers, &s->hook);
 	int r = interface_has_clsact((uint32_t)s->hook.ifindex);
 	bool learned = false;
 
@@ -54,7 +54,7 @@ int qdisc_apply(struct step *s, const struct step_env *env, struct error *e)
 
 int qdisc_undo(struct step *s, const struct step_env *env, struct text *note)
 {
-	struct qdisc_use *q = classifiers_qdisc(env->classifiers, s->hook.ifindex);
+	struct qdisc_use *q = classifiers_qdisc(env->classifiers, &s->hook);
 	int r = 0;
 
 	if (!s->hook.taken)

@@ -139,7 +139,7 @@ int shaper_update(struct step *s, const struct step_env *env, struct error *e)
 	return set_qdiscs(&s->shaper, ifindex, false, e);
 }
 
-bool shaper_read(const struct step *s, struct shaper_counters *ret)
+bool shaper_read_here(const struct step *s, struct shaper_counters *ret)
 {
 	char name[SHAPER_NAME_SIZE];
 	uint32_t ifindex;
@@ -185,7 +185,7 @@ int shaper_undo(struct step *s, const struct step_env *env, struct text *note)
 	if (!p->drained_ns)
 		begin_to_drain(p);
 	p->counted.waiting = 0;
-	if (shaper_read(s, &p->counted) && p->counted.waiting &&
+	if (shaper_read_here(s, &p->counted) && p->counted.waiting &&
 	    boot_ns() < p->drained_ns + drain_ns(p))
 		return -EINPROGRESS;
 	return shaper_undo_alone(s, note);

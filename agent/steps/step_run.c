@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "steps/step_run.h"
 
+#include <errno.h>
+#include <string.h>
+
 #include "steps/kinds.h"
 
 static const struct {
@@ -55,19 +58,70 @@ static const struct {
 			 .undo_alone = rlimit_undo_alone},
 };
 
+/* One of the functions above, with its arguments. */
+struct call {
+	struct step *s;
+	const struct step_env *env;
+	int (*change)(struct step *s, const struct step_env *env, struct error *e); /* or … */
+	struct error *e;
+	bool undo;
+	struct text *note;
+};
+
+static int undo_here(struct step *s, const struct step_env *env, struct text *note)
+{
+	if (kinds[s->kind].undo)
+		return kinds[s->kind].undo(s, env, note);
+	return kinds[s->kind].undo_alone ? kinds[s->kind].undo_alone(s, note) : 0;
+}
+
+static int call(void *arg)
+{
+	const struct call *c = arg;
+
+	return c->undo ? undo_here(c->s, c->env, c->note) : c->change(c->s, c->env, c->e);
+}
+
+/* The namespace that a step acts in, or NULL: faultd's own. A rule is in maps, which are in none:
+ * its classifier was loaded by a step before it. */
+static const struct netns *place_of(const struct step *s)
+{
+	const struct step_hook *h = s->kind == STEP_RULE ? NULL : step_hook_of(s);
+
+	return h && h->netns.inode ? &h->netns : NULL;
+}
+
+static int change(int (*fn)(struct step *s, const struct step_env *env, struct error *e),
+		  struct step *s, const struct step_env *env, struct error *e)
+{
+	struct call c = {.s = s, .env = env, .change = fn, .e = e};
+	const struct netns *n = place_of(s);
+	int result, r;
+
+	if (!fn)
+		return 0;
+	if (!n)
+		return call(&c);
+	r = netns_run(n, call, &c, &result);
+	if (r < 0)
+		return error_set(e, ERROR_FAILED, r, "cannot enter the network namespace, %s: %s",
+				 s->hook.place, r == -ENOENT ? "it is gone" : strerror(-r));
+	return result;
+}
+
 int step_prepare(struct step *s, const struct step_env *env, struct error *e)
 {
-	return kinds[s->kind].prepare ? kinds[s->kind].prepare(s, env, e) : 0;
+	return change(kinds[s->kind].prepare, s, env, e);
 }
 
 int step_apply(struct step *s, const struct step_env *env, struct error *e)
 {
-	return kinds[s->kind].apply(s, env, e);
+	return change(kinds[s->kind].apply, s, env, e);
 }
 
 int step_settle(struct step *s, const struct step_env *env, struct error *e)
 {
-	return kinds[s->kind].settle ? kinds[s->kind].settle(s, env, e) : 0;
+	return change(kinds[s->kind].settle, s, env, e);
 }
 
 bool step_prepare_update(struct step *s, const struct step *fresh)
@@ -77,12 +131,47 @@ bool step_prepare_update(struct step *s, const struct step *fresh)
 
 int step_update(struct step *s, const struct step_env *env, struct error *e)
 {
-	return kinds[s->kind].update(s, env, e);
+	return change(kinds[s->kind].update, s, env, e);
 }
 
+/* What was in a namespace that is gone went with it; what faultd holds of it is let go where
+ * nothing is that could be taken for it. */
 int step_undo(struct step *s, const struct step_env *env, struct text *note)
 {
-	if (kinds[s->kind].undo)
-		return kinds[s->kind].undo(s, env, note);
-	return kinds[s->kind].undo_alone ? kinds[s->kind].undo_alone(s, note) : 0;
+	struct call c = {.s = s, .env = env, .undo = true, .note = note};
+	const struct netns *n = place_of(s);
+	int result, r;
+
+	if (!n)
+		return call(&c);
+	r = netns_run(n, call, &c, &result);
+	if (r == -ENOENT) {
+		r = netns_run_empty(call, &c, &result);
+		if (r == 0)
+			step_note_gone(s, note);
+	}
+	return r < 0 ? r : result;
+}
+
+struct reading {
+	const struct step *s;
+	struct shaper_counters *ret;
+};
+
+static int read_shaper(void *arg)
+{
+	const struct reading *r = arg;
+
+	return shaper_read_here(r->s, r->ret);
+}
+
+bool shaper_read(const struct step *s, struct shaper_counters *ret)
+{
+	const struct netns *n = place_of(s);
+	struct reading r = {s, ret};
+	int result;
+
+	if (!n)
+		return read_shaper(&r);
+	return netns_run(n, read_shaper, &r, &result) == 0 && result;
 }

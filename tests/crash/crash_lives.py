@@ -6,18 +6,15 @@ that follows. A life is a fresh faultd that stops itself (SIGSTOP) at its crash 
 
 import collections
 import contextlib
-import ctypes
 import http.client
 import itertools
 import os
 import pathlib
-import platform
 import re
 import resource
 import shutil
 import signal
 import statistics
-import struct
 import subprocess
 import threading
 import time
@@ -25,7 +22,7 @@ import time
 import pytest
 
 from lib import cgroups, disks, harness
-from lib.harness import FAULTD, GUARDIAN, PATIENCE, HostState, run, state_of, wait_for
+from lib.harness import FAULTD, GUARDIAN, PATIENCE, HostState, run, state_of, tcx_programs, wait_for
 
 FULL = os.environ.get("FAULTD_CRASH_FULL") == "1"
 
@@ -39,22 +36,6 @@ def has_crash_points():
 
 
 # What the kernel says without a tool in between
-
-_libc = ctypes.CDLL(None, use_errno=True)
-_SYS_BPF = {"x86_64": 321}.get(platform.machine(), 280)
-_BPF_PROG_QUERY, _TCX_INGRESS, _TCX_EGRESS = 16, 46, 47
-
-
-def tcx_programs(ifindex):
-    """How many programs hang on the TCX hooks of an interface; 0 where the kernel has none (before 6.6)."""
-    total = 0
-    for hook in _TCX_INGRESS, _TCX_EGRESS:
-        ids = (ctypes.c_uint32 * 64)()
-        # target_ifindex, attach_type, query_flags, attach_flags, prog_ids, count; the rest is zero
-        attr = ctypes.create_string_buffer(struct.pack("IIIIQI", ifindex, hook, 0, 0, ctypes.addressof(ids), 64), 120)
-        if _libc.syscall(_SYS_BPF, _BPF_PROG_QUERY, attr, 120) == 0:
-            total += struct.unpack_from("I", attr.raw, 24)[0]
-    return total
 
 
 def workers_of(parent):

@@ -12,10 +12,12 @@ import itertools
 import json
 import os
 import pathlib
+import platform
 import re
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import time
 
@@ -376,6 +378,23 @@ def tc_state(dev):
     for side in ("ingress", "egress"):
         state.append(run("tc", "filter", "show", "dev", dev, side, check=False))
     return state
+
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_SYS_BPF = {"x86_64": 321}.get(platform.machine(), 280)
+_BPF_PROG_QUERY, _TCX_INGRESS, _TCX_EGRESS = 16, 46, 47
+
+
+def tcx_programs(ifindex):
+    """How many programs hang on the TCX hooks of an interface; 0 where the kernel has none (before 6.6)."""
+    total = 0
+    for hook in _TCX_INGRESS, _TCX_EGRESS:
+        ids = (ctypes.c_uint32 * 64)()
+        # target_ifindex, attach_type, query_flags, attach_flags, prog_ids, count; the rest is zero
+        attr = ctypes.create_string_buffer(struct.pack("IIIIQI", ifindex, hook, 0, 0, ctypes.addressof(ids), 64), 120)
+        if _libc.syscall(_SYS_BPF, _BPF_PROG_QUERY, attr, 120) == 0:
+            total += struct.unpack_from("I", attr.raw, 24)[0]
+    return total
 
 
 class HostState:

@@ -67,15 +67,36 @@ static void read_cpus(const cJSON *facts, struct cpu_list *ret)
 		ret->cpu[ret->n++] = (uint16_t)item->valueint;
 }
 
+/* "places": network namespaces, or cgroups in one; none: faultd's own. */
+static void read_places(const cJSON *facts, struct facts *ret)
+{
+	const cJSON *item;
+
+	cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(facts, "places"))
+	{
+		struct network_place *p = &ret->places[ret->n_places++];
+
+		check_known(item, " netns cookie path shown cgroupId cgroupLevel ");
+		p->netns.inode = (uint64_t)number_of(item, "netns", 0);
+		p->netns.cookie = (uint64_t)number_of(item, "cookie", 0);
+		p->cgroup_id = (uint64_t)number_of(item, "cgroupId", 0);
+		p->cgroup_level = (uint32_t)number_of(item, "cgroupLevel", 0);
+		assert_true(str_copy(p->netns.path, sizeof(p->netns.path),
+				     string_of(item, "path", "")));
+		assert_true(str_copy(p->shown, sizeof(p->shown), string_of(item, "shown", "")));
+	}
+}
+
 static void read_interfaces(const cJSON *facts, struct facts *ret)
 {
 	const cJSON *item;
 
 	cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(facts, "interfaces"))
 	{
-		struct interface *i = &ret->interfaces[ret->n_interfaces++];
+		struct interface *i = &ret->interfaces[ret->n_interfaces];
 
-		check_known(item, " name index ");
+		check_known(item, " name index place ");
+		ret->place_of[ret->n_interfaces++] = (uint8_t)number_of(item, "place", 0);
 		i->index = (uint32_t)number_of(item, "index", 0);
 		i->up = true;
 		assert_true(str_copy(i->name, sizeof(i->name), string_of(item, "name", "")));
@@ -291,7 +312,7 @@ static void read_facts(const cJSON *facts, const struct policy *policy, struct p
 
 	check_known(facts,
 		    " cpus interfaces flows processes soFar ownPids callerPid seed user tcx grade "
-		    " aims cgroups leaf memory mount units exhaust ");
+		    " aims cgroups leaf memory mount units exhaust places ");
 	*ret = (struct facts){.policy = policy,
 			      .caller_pid = (pid_t)number_of(facts, "callerPid", 0),
 			      .seed = (uint64_t)number_of(facts, "seed", 0),
@@ -302,6 +323,7 @@ static void read_facts(const cJSON *facts, const struct policy *policy, struct p
 	for (int i = 0; i < 2 && i < cJSON_GetArraySize(own); i++)
 		ret->own_pids[i] = cJSON_GetArrayItem(own, i)->valueint;
 	read_cpus(facts, &ret->cpus);
+	read_places(facts, ret);
 	read_interfaces(facts, ret);
 	read_flows(facts, ret);
 	read_processes(facts, ret);
@@ -332,6 +354,8 @@ static void print_rule(const struct step_rule *r, struct text *t)
 	if (r->rule.flow_threshold != UINT32_MAX)
 		text_add(t, " flowThreshold=%#x flowSeed=%#x", r->rule.flow_threshold,
 			 r->rule.flow_seed);
+	if (r->rule.flags & RULE_HAS_CGROUP)
+		text_add(t, " cgroup=%llu level=%u", r->rule.cgroup_id, r->rule.cgroup_level);
 	for (unsigned i = 0; i < r->rule.n_flows; i++)
 		print_flow(&r->rule.flows[i], t);
 	text_add(t, "\n");

@@ -245,10 +245,12 @@ static char *parse(const char *alias_name, const char *parameters, uint64_t *ms,
 	return text;
 }
 
-#define NETWORK_REST \
-	"\"resolveEvery\":\"10s\",\"connections\":\"all\",\"flows\":100,\"allowLockout\":false,\"visible\":false}"
-#define LOSS_REST \
-	"\"resolveEvery\":\"10s\",\"connections\":\"all\",\"flows\":100,\"allowLockout\":false,\"visible\":false,\"steps\":10}"
+#define NETWORK_ROWS_REST                                                   \
+	"\"resolveEvery\":\"10s\",\"connections\":\"all\",\"flows\":100,"   \
+	"\"selectionMode\":\"ALL\",\"emptyTargetResolutionMode\":\"fail\"," \
+	"\"allowLockout\":false,\"visible\":false"
+#define NETWORK_REST NETWORK_ROWS_REST "}"
+#define LOSS_REST    NETWORK_ROWS_REST ",\"steps\":10}"
 
 static void test_aliases(void **state)
 {
