@@ -26,6 +26,7 @@ void facts_done(struct facts *f)
 {
 	process_list_done(&f->processes);
 	free(f->aims);
+	free(f->kept);
 }
 
 const struct action *action_find(const char *name, const struct alias **ret_alias)

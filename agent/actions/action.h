@@ -14,6 +14,7 @@
 #include "host/cpus.h"
 #include "host/exhaust.h"
 #include "host/interfaces.h"
+#include "host/kept.h"
 #include "host/mounts.h"
 #include "host/processes.h"
 #include "plan/plan.h"
@@ -108,6 +109,7 @@ struct facts {
 	struct interface interfaces[INTERFACES_MAX];
 	uint8_t place_of[INTERFACES_MAX]; /* each interface's, an index into places */
 	size_t n_interfaces;
+	struct kept_list *kept; /* what goes with them when they go down; owned, may be NULL */
 	struct classify_flow flows[FLOWS_MAX]; /* connections of the caller's SSH session */
 	size_t n_flows;
 	bool tcx;

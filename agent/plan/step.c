@@ -87,6 +87,14 @@ static const struct step_field rlimit_fields[] = {NAMED("pid", rlimit.pid),
 static const struct step_field power_fields[] = {
 	NAMED("how", power.how), NAMED("force", power.force), {0}};
 
+static const struct step_field keep_fields[] = {TEXT_FIELD("dev", hook.ifname),
+						NAMED("ifindex", hook.ifindex),
+						TEXT_FIELD("shown", keep.shown),
+						NAMED("type", keep.type),
+						NAMED("read_boot_ns", keep.read_boot_ns),
+						TEXT_FIELD("message", keep.message),
+						{0}};
+
 static void describe_child(const struct step *s, struct text *t)
 {
 	text_add(t, "run faultd-load %s", s->child.load);
@@ -361,6 +369,26 @@ static void describe_power(const struct step *s, struct text *t)
 		 s->power.force ? " at once, without stopping services" : "");
 }
 
+static void describe_keep(const struct step *s, struct text *t)
+{
+	text_add(t, "remember the %s of %s, which goes with it", s->keep.shown, s->hook.ifname);
+}
+
+static void undo_keep(const struct step *s, struct text *t)
+{
+	text_add(t, "add it again if it is missing");
+}
+
+static void describe_down(const struct step *s, struct text *t)
+{
+	text_add(t, "take %s down", s->hook.ifname);
+}
+
+static void undo_down(const struct step *s, struct text *t)
+{
+	text_add(t, "take it up again if it is still down");
+}
+
 static const struct {
 	const char *name;
 	enum hold hold;
@@ -383,6 +411,8 @@ static const struct {
 	[STEP_CLOCK] = {"clock", HOLD_JOURNAL, clock_fields, describe_clock, undo_clock},
 	[STEP_RLIMIT] = {"rlimit", HOLD_JOURNAL, rlimit_fields, describe_rlimit, undo_rlimit},
 	[STEP_POWER] = {"power", HOLD_NONE, power_fields, describe_power, undo_kill},
+	[STEP_KEEP] = {"keep", HOLD_JOURNAL, keep_fields, describe_keep, undo_keep},
+	[STEP_LINK] = {"link", HOLD_JOURNAL, hook_fields, describe_down, undo_down},
 };
 
 const char *step_kind_name(enum step_kind kind)
@@ -585,6 +615,9 @@ bool step_same(const struct step *a, const struct step *b)
 	case STEP_RLIMIT:
 		return a->rlimit.pid == b->rlimit.pid && a->rlimit.start == b->rlimit.start &&
 		       a->rlimit.resource == b->rlimit.resource;
+	case STEP_KEEP:
+		return str_eq(a->keep.message, b->keep.message);
+	case STEP_LINK:
 	case STEP_BPF_LINK:
 	case STEP_QDISC:
 	case STEP_FILTER:

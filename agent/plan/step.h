@@ -43,6 +43,9 @@ enum step_kind {
 	STEP_CLOCK,    /* move the wall clock; undo: where the boot clock says it would be */
 	STEP_RLIMIT,   /* lower a limit of a process; undo: what it was, if it is still ours */
 	STEP_POWER,    /* reboot, power off or panic; no undo */
+	STEP_KEEP,     /* remember what the kernel forgets when an interface goes down; undo: add it
+			  again if it is missing */
+	STEP_LINK,     /* take an interface down; undo: up again, if it is still down */
 	_STEP_KIND_MAX,
 };
 
@@ -181,6 +184,15 @@ struct step_power {
 	uint64_t force; /* at once, without stopping services */
 };
 
+/* LINK needs a hook alone; `ours`: it was up before. Changes nothing when applied. */
+struct step_keep {
+	struct step_hook hook;          /* first, as in struct step_rule */
+	char shown[128];                /* "route 10.2.0.0/16 via 10.1.0.1" */
+	uint64_t type;                  /* RTM_NEWROUTE, RTM_NEWADDR, RTM_NEWNEIGH */
+	uint64_t read_boot_ns;          /* from then on what is left of a lifetime is counted */
+	char message[KEPT_HEX_MAX + 1]; /* family header and attributes; see nl_read() */
+};
+
 struct step {
 	enum step_kind kind;
 	enum step_state state;
@@ -197,6 +209,7 @@ struct step {
 		struct step_clock clock;
 		struct step_rlimit rlimit;
 		struct step_power power;
+		struct step_keep keep;
 	};
 };
 

@@ -88,6 +88,16 @@ bool rlimit_prepare_update(struct step *s, const struct step *fresh);
 int rlimit_update(struct step *s, const struct step_env *env, struct error *e);
 int rlimit_undo_alone(struct step *s, struct text *note);
 
+int keep_apply(struct step *s, const struct step_env *env, struct error *e);
+int keep_undo_alone(struct step *s, struct text *note);
+
+int link_prepare(struct step *s, const struct step_env *env, struct error *e);
+int link_apply(struct step *s, const struct step_env *env, struct error *e);
+int link_undo_alone(struct step *s, struct text *note);
+/* Returns 1, 0, -ENODEV or another errno. */
+int link_is_up(uint32_t ifindex);
+int link_set(uint32_t ifindex, bool up);
+
 int power_apply(struct step *s, const struct step_env *env, struct error *e);
 
 #endif

@@ -225,3 +225,49 @@ uint64_t nl_u64(const struct rtattr *a)
 		memcpy(&v, RTA_DATA(a), sizeof(v));
 	return v;
 }
+
+void nl_print(const struct nl_request *q, struct text *t)
+{
+	for (uint32_t i = NLMSG_HDRLEN; i < q->header.nlmsg_len; i++)
+		text_add(t, "%02x", (unsigned char)q->bytes[i]);
+}
+
+static int digit(char c)
+{
+	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* What was written is one attribute after the other, to the end. */
+static bool is_whole(const struct nl_request *q, size_t size)
+{
+	size_t at = NLMSG_LENGTH(NLMSG_ALIGN(size));
+
+	while (at < q->header.nlmsg_len) {
+		struct rtattr a;
+
+		if (q->header.nlmsg_len - at < sizeof(a))
+			return false;
+		memcpy(&a, q->bytes + at, sizeof(a));
+		if (a.rta_len < sizeof(a) || RTA_ALIGN(a.rta_len) > q->header.nlmsg_len - at)
+			return false;
+		at += RTA_ALIGN(a.rta_len);
+	}
+	return at == q->header.nlmsg_len;
+}
+
+int nl_read(const char *hex, uint16_t type, size_t size, struct nl_request *ret)
+{
+	size_t n = strlen(hex) / 2;
+
+	if (strlen(hex) % 2 != 0 || n < size || NLMSG_HDRLEN + n > sizeof(ret->bytes))
+		return -EBADMSG;
+	(void)nl_begin(ret, type, 0, n);
+	for (size_t i = 0; i < n; i++) {
+		int high = digit(hex[2 * i]), low = digit(hex[2 * i + 1]);
+
+		if (high < 0 || low < 0)
+			return -EBADMSG;
+		ret->bytes[NLMSG_HDRLEN + i] = (char)(high * 16 + low);
+	}
+	return is_whole(ret, size) ? 0 : -EBADMSG;
+}

@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "util/str.h"
+
 #define NL_MESSAGE_MAX 1024
 
 struct nl_request {
@@ -45,6 +47,11 @@ int nl_dump(struct nl_request *q, nl_each_fn each, void *arg);
 
 /* The same for a request about one object: `each` gets the one answer. */
 int nl_get(struct nl_request *q, nl_each_fn each, void *arg);
+
+/* Family header and attributes of a request in hexadecimal digits, and back. Reading returns 0, or
+ * -EBADMSG for what is no request with a family header of `size` bytes. */
+void nl_print(const struct nl_request *q, struct text *t);
+int nl_read(const char *hex, uint16_t type, size_t size, struct nl_request *ret);
 
 /* The attribute `type` behind a family header of `size` bytes, or NULL. */
 const struct rtattr *nl_find(const struct nlmsghdr *message, size_t size, uint16_t type);
