@@ -130,6 +130,8 @@ class World:
         if self.made("mount"):
             files.append(self.mount.point)
         state = HostState(devices, pids, files)
+        state.parts["addresses"] = [harness.run("ip", *words, "dev", d) for d in devices for words in (
+            ("-o", "addr", "show"), ("route", "show", "table", "all"), ("-6", "route", "show", "table", "all"))]
         state.parts["limits"] = {p: limits(p) for p in self.processes}
         state.parts["inside"] = {c.path: settings(c) for c in self.cgroups}
         state.parts["space"] = self.tmpfs.space() if self.made("tmpfs") else None
@@ -192,6 +194,7 @@ GOOD = {
     "disk-throttle": lambda w: {"device": w.disk.device, "cgroup": w.cgroup.path, "writeBytes": "1MiB"},
     "host-reboot": lambda w: {},
     "host-shutdown": lambda w: {},
+    "interface-down": lambda w: {"interface": w.network.dev},
     "io-stress": lambda w: {"path": str(w.tmpfs.path), "bytes": "1MiB"},
     "kernel-panic": lambda w: {},
     "memory-stress": lambda w: {"bytes": "1MiB"},
@@ -535,6 +538,7 @@ EXCLUSIVE = {
     "disk-fill": lambda w: {"path": str(w.tmpfs.path), "percent": 90},
     "disk-freeze": lambda w: {"path": str(w.mount.point / "old")},
     "disk-throttle": lambda w: {"device": w.disk.numbers, "cgroup": w.cgroup.path, "readIops": 100},
+    "interface-down": lambda w: {"interface": [w.network.dev], "allowLockout": True},
 }
 EXCLUSIVE_AS_WELL = {
     "process-pause": (lambda w: {"cgroup": w.cgroup.path}, lambda w: {"cgroup": w.cgroup.path}),
@@ -568,6 +572,8 @@ def test_exclusive(world, action):
         status, answer = w.faultd.fault(action, parameters=parameters)
         if action == "process-pause":  # which also sees that it is frozen, by whomever
             assert status == 409 and "frozen" in answer["message"], answer
+        elif action == "interface-down":  # likewise
+            assert status == 409 and "is down already" in answer["message"], answer
         else:
             assert (status, w.faultd.error_type) == (409, "ConflictException") and fault["id"] in answer["message"], answer
         assert w.faultd.journals() == journals and w.faultd.show(fault)["state"] == "active"
@@ -667,6 +673,7 @@ TOGETHER = {
         ({"readBytes": 5, "from": 1, "over": "1s"}, "over"), ({"over": "1s"}, "from")],
     "host-reboot": lambda w: [],
     "host-shutdown": lambda w: [],
+    "interface-down": lambda w: [({"interface": "fdnone9"}, "interface"), ({"interface": None}, "interface")],
     "io-stress": lambda w: [({"path": "/nowhere/at/all"}, "path"), ({"path": "x"}, "path"), ({"bytes": "1TiB"}, "bytes")],
     "kernel-panic": lambda w: [],
     "memory-stress": lambda w: [
@@ -821,6 +828,7 @@ UNPRIVILEGED = {
     "disk-throttle": {500, 501},
     "host-reboot": {403},
     "host-shutdown": {403},
+    "interface-down": {501},
     "io-stress": {201},
     "kernel-panic": {403},
     "memory-stress": {201},

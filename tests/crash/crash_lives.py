@@ -262,6 +262,36 @@ class ShaperClsact(Shaper):
     foreign = "filters"
 
 
+class InterfaceDown(NetworkTarget):
+    """With an address, routes and neighbours, which go with it."""
+
+    hold, steps, action, parameters = "journal", 6, "interface-down", {}
+
+    def __init__(self, directory):
+        super().__init__(directory)
+        n = next(_numbers) % 200
+        for words in (f"link set {self.dev}p up", f"addr add 10.96.{n}.1/24 dev {self.dev}",
+                      f"-6 addr add fd96:{n:x}::1/64 dev {self.dev} nodad",
+                      f"route add 10.95.{n}.0/24 via 10.96.{n}.9 dev {self.dev}",
+                      f"-6 route add fd95:{n:x}::/64 via fd96:{n:x}::9 dev {self.dev}",
+                      f"neigh add 10.96.{n}.9 lladdr 02:00:00:00:00:09 dev {self.dev} nud permanent"):
+            run("ip", *words.split())
+        wait_for(lambda: "tentative" not in run("ip", "addr", "show", "dev", self.dev), "addresses")
+        self.before = self.look()
+
+    def look(self):
+        """But for the link-local address, which the kernel makes anew, and takes its time."""
+        found = [run("ip", "link", "show", "up", "dev", self.dev) and "up", run("ip", "neigh", "show", "dev", self.dev, "nud", "permanent")]
+        for words in ("-4 addr show", "-6 addr show scope global", "-4 route show table all", "-6 route show table all"):
+            lines = (line.strip() for line in run("ip", "-o", *words.split(), "dev", self.dev).splitlines())
+            found.append(sorted(line for line in lines if "fe80::" not in line and "ff00::" not in line))
+        return found
+
+    def off(self):
+        now = self.look()
+        return super().off() + [f"{n} instead of {b}" for n, b in zip(now, self.before, strict=True) if n != b]
+
+
 class Pause(Target):
     """Two victims; one of them had been stopped before, by someone else."""
 
@@ -540,6 +570,7 @@ KINDS = {
     "loss-clsact-empty": LossEmptyClsact,
     "shaper-tcx": Shaper,
     "shaper-clsact-foreign": ShaperClsact,
+    "interface-down": InterfaceDown,
     "pause": Pause,
     "pause-interval": PauseInterval,
     "pause-freezer": PauseFreezer,

@@ -6,6 +6,7 @@
 
 #include <arpa/inet.h>
 #include <dirent.h>
+#include <linux/rtnetlink.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -101,6 +102,31 @@ static void read_interfaces(const cJSON *facts, struct facts *ret)
 		i->up = true;
 		assert_true(str_copy(i->name, sizeof(i->name), string_of(item, "name", "")));
 	}
+}
+
+/* What goes with them: {"index", "type": "route" | "address" | "neighbour", "shown", "message"}, in
+ * the order in which it is added again. */
+static void read_kept(const cJSON *facts, struct facts *ret)
+{
+	static struct kept_list kept;
+	const cJSON *item;
+
+	kept = (struct kept_list){.read_boot_ns = 5000000000};
+	cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(facts, "kept"))
+	{
+		struct kept *k = &kept.kept[kept.n++];
+		const char *type = string_of(item, "type", "");
+
+		check_known(item, " index type shown message ");
+		k->ifindex = (uint32_t)number_of(item, "index", 0);
+		k->type = str_eq(type, "route")     ? RTM_NEWROUTE
+			  : str_eq(type, "address") ? RTM_NEWADDR
+						    : RTM_NEWNEIGH;
+		assert_true(str_copy(k->shown, sizeof(k->shown), string_of(item, "shown", "")));
+		assert_true(
+			str_copy(k->message, sizeof(k->message), string_of(item, "message", "")));
+	}
+	ret->kept = &kept;
 }
 
 /* IPv4 is held mapped, as everywhere. */
@@ -312,7 +338,7 @@ static void read_facts(const cJSON *facts, const struct policy *policy, struct p
 
 	check_known(facts,
 		    " cpus interfaces flows processes soFar ownPids callerPid seed user tcx grade "
-		    " aims cgroups leaf memory mount units exhaust places ");
+		    " aims cgroups leaf memory mount units exhaust places kept ");
 	*ret = (struct facts){.policy = policy,
 			      .caller_pid = (pid_t)number_of(facts, "callerPid", 0),
 			      .seed = (uint64_t)number_of(facts, "seed", 0),
@@ -325,6 +351,7 @@ static void read_facts(const cJSON *facts, const struct policy *policy, struct p
 	read_cpus(facts, &ret->cpus);
 	read_places(facts, ret);
 	read_interfaces(facts, ret);
+	read_kept(facts, ret);
 	read_flows(facts, ret);
 	read_processes(facts, ret);
 	read_aims(facts, ret);
