@@ -311,6 +311,34 @@ int network_plan(const struct network *n, const struct network_effect *effect,
 	return r < 0 ? error_set(e, ERROR_FAILED, r, "cannot plan: %s", strerror(-r)) : 0;
 }
 
+static int plan_cut(const struct network *n, const struct network_effect *effect,
+		    const struct facts *facts, const struct interface *i, uint32_t direction,
+		    struct plan *plan)
+{
+	struct step *s = add_hook(plan, STEP_CUT, i, direction);
+
+	if (!s)
+		return -errno;
+	fill_rule(n, effect, facts, &s->cut.rule);
+	return 0;
+}
+
+int network_plan_cut(const struct network *n, const struct network_effect *effect,
+		     const struct facts *facts, struct plan *plan, struct error *e)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < facts->n_interfaces && r == 0; i++) {
+		if (n->direction != DIRECTION_INGRESS)
+			r = plan_cut(n, effect, facts, &facts->interfaces[i], CLASSIFY_EGRESS,
+				     plan);
+		if (n->direction != DIRECTION_EGRESS && r == 0)
+			r = plan_cut(n, effect, facts, &facts->interfaces[i], CLASSIFY_INGRESS,
+				     plan);
+	}
+	return r < 0 ? error_set(e, ERROR_FAILED, r, "cannot plan: %s", strerror(-r)) : 0;
+}
+
 static void describe_ports(const char *what, const struct port_list *list, struct text *t)
 {
 	for (uint32_t i = 0; i < list->n; i++) {

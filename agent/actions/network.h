@@ -130,6 +130,11 @@ int network_look_shaping(bool netem, struct error *e);
 int network_plan(const struct network *n, const struct network_effect *effect,
 		 const struct facts *facts, struct plan *plan, struct error *e);
 
+/* Adds, for every interface and direction, the step that ends at once the TCP connections whose
+ * packets network_plan() would write a rule for; to be called after it. */
+int network_plan_cut(const struct network *n, const struct network_effect *effect,
+		     const struct facts *facts, struct plan *plan, struct error *e);
+
 /* "tcp packets to ports 80,443 leaving eth0 …" */
 void network_describe(const struct network *n, struct text *t);
 

@@ -108,7 +108,8 @@ struct counted {
 	unsigned stopped, signalled, exited;
 	struct classify_counters packets;
 	struct shaper_counters shapers;
-	bool has_packets, has_shapers, has_processes;
+	uint64_t cut;
+	bool has_packets, has_shapers, has_processes, has_cuts;
 };
 
 static void count_worker(const struct step_child *c, struct load_report_sum *sum)
@@ -155,6 +156,10 @@ static void count_step(const struct fault *f, const struct step *s, struct count
 	}
 	if (s->kind == STEP_SHAPER)
 		count_shaper(s, c);
+	if (s->kind == STEP_CUT) {
+		c->has_cuts = true;
+		c->cut += s->cut.cut;
+	}
 }
 
 static double active_seconds(const struct fault *f)
@@ -199,6 +204,8 @@ size_t fault_figures(struct fault *f, struct figure *ret)
 	}
 	if (c.has_packets)
 		n += packet_figures(&c, ret + n);
+	if (c.has_cuts)
+		ret[n++] = (struct figure){"cut", (double)c.cut, "connections", "cut"};
 	if (c.has_processes && f->action->hold == HOLD_JOURNAL)
 		ret[n++] = (struct figure){"paused", c.stopped, "", "processes paused"};
 	if (c.has_processes && f->action->hold == HOLD_NONE) {

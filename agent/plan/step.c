@@ -270,6 +270,26 @@ static void describe_rule(const struct step *s, struct text *t)
 		text_add(t, ", visibly");
 }
 
+static void describe_cut(const struct step *s, struct text *t)
+{
+	const struct classify_rule *r = &s->cut.rule.rule;
+
+	text_add(t, "end the TCP connections of %s packets of %s", direction_name(&s->hook),
+		 s->hook.ifname);
+	describe_ports(", to ports ", r->dst_ports, r->n_dst_ports, t);
+	describe_ports(", from ports ", r->src_ports, r->n_src_ports, t);
+	describe_cidrs(", peers ", &s->cut.rule.include, t);
+	describe_cidrs(", never peers ", &s->cut.rule.exclude, t);
+	if (r->n_flows)
+		text_add(t, ", sparing %u connection%s of the caller", r->n_flows,
+			 r->n_flows > 1 ? "s" : "");
+}
+
+static void undo_cut(const struct step *s, struct text *t)
+{
+	text_add(t, "none: who was cut connects anew");
+}
+
 static void undo_rule(const struct step *s, struct text *t)
 {
 	text_add(t, "clear the rule");
@@ -411,6 +431,7 @@ static const struct {
 	[STEP_CLOCK] = {"clock", HOLD_JOURNAL, clock_fields, describe_clock, undo_clock},
 	[STEP_RLIMIT] = {"rlimit", HOLD_JOURNAL, rlimit_fields, describe_rlimit, undo_rlimit},
 	[STEP_POWER] = {"power", HOLD_NONE, power_fields, describe_power, undo_kill},
+	[STEP_CUT] = {"cut", HOLD_NONE, hook_fields, describe_cut, undo_cut},
 	[STEP_KEEP] = {"keep", HOLD_JOURNAL, keep_fields, describe_keep, undo_keep},
 	[STEP_LINK] = {"link", HOLD_JOURNAL, hook_fields, describe_down, undo_down},
 };
@@ -617,6 +638,7 @@ bool step_same(const struct step *a, const struct step *b)
 		       a->rlimit.resource == b->rlimit.resource;
 	case STEP_KEEP:
 		return str_eq(a->keep.message, b->keep.message);
+	case STEP_CUT:
 	case STEP_LINK:
 	case STEP_BPF_LINK:
 	case STEP_QDISC:

@@ -43,6 +43,7 @@ enum step_kind {
 	STEP_CLOCK,    /* move the wall clock; undo: where the boot clock says it would be */
 	STEP_RLIMIT,   /* lower a limit of a process; undo: what it was, if it is still ours */
 	STEP_POWER,    /* reboot, power off or panic; no undo */
+	STEP_CUT,      /* end the TCP connections that a rule is about; no undo */
 	STEP_KEEP,     /* remember what the kernel forgets when an interface goes down; undo: add it
 			  again if it is missing */
 	STEP_LINK,     /* take an interface down; undo: up again, if it is still down */
@@ -184,6 +185,13 @@ struct step_power {
 	uint64_t force; /* at once, without stopping services */
 };
 
+/* Of its rule those fields count that say which packets. */
+struct step_cut {
+	struct step_rule rule; /* first, for its hook */
+	uint64_t cut;          /* how many connections */
+	uint64_t rounds;       /* at work */
+};
+
 /* LINK needs a hook alone; `ours`: it was up before. Changes nothing when applied. */
 struct step_keep {
 	struct step_hook hook;          /* first, as in struct step_rule */
@@ -209,6 +217,7 @@ struct step {
 		struct step_clock clock;
 		struct step_rlimit rlimit;
 		struct step_power power;
+		struct step_cut cut;
 		struct step_keep keep;
 	};
 };

@@ -88,6 +88,9 @@ bool rlimit_prepare_update(struct step *s, const struct step *fresh);
 int rlimit_update(struct step *s, const struct step_env *env, struct error *e);
 int rlimit_undo_alone(struct step *s, struct text *note);
 
+int cut_apply(struct step *s, const struct step_env *env, struct error *e);
+int cut_settle(struct step *s, const struct step_env *env, struct error *e);
+
 int keep_apply(struct step *s, const struct step_env *env, struct error *e);
 int keep_undo_alone(struct step *s, struct text *note);
 

@@ -51,6 +51,7 @@ static const struct {
 			.update = clock_apply,
 			.undo_alone = clock_undo_alone},
 	[STEP_POWER] = {.apply = power_apply},
+	[STEP_CUT] = {.apply = cut_apply, .settle = cut_settle},
 	[STEP_KEEP] = {.apply = keep_apply, .undo_alone = keep_undo_alone},
 	[STEP_LINK] = {.prepare = link_prepare, .apply = link_apply, .undo_alone = link_undo_alone},
 	[STEP_RLIMIT] = {.prepare = rlimit_prepare,

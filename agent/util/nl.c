@@ -92,7 +92,7 @@ static int open_and_send(struct nl_request *q)
 		{.iov_base = (void *)(uintptr_t)q->tail, .iov_len = q->tail_size}};
 	_cleanup_close_ int fd = -1;
 
-	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, q->protocol);
 	if (fd < 0)
 		return -errno;
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));

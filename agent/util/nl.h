@@ -20,6 +20,7 @@ struct nl_request {
 	};
 	const void *tail; /* the data of the last attribute, when it is too big for the above */
 	size_t tail_size;
+	int protocol; /* NETLINK_ROUTE, which is 0, unless another is set after nl_begin() */
 };
 
 /* Begins a request with a zeroed family header (struct tcmsg …) of `size` bytes, which it returns.

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* TCP connections of the network namespace, read by sock_diag(7). */
+#ifndef FAULTD_HOST_SOCKETS_H
+#define FAULTD_HOST_SOCKETS_H
+
+#include <linux/inet_diag.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "faultd/bpf-abi.h"
+
+struct connection {
+	struct classify_flow flow;  /* IPv4 mapped, as everywhere */
+	struct inet_diag_sockid id; /* as the kernel names it */
+	uint8_t family;             /* AF_INET6 also for IPv4 over an IPv6 socket */
+	uint32_t uid;
+	uint64_t inode; /* 0: nobody holds it any more */
+};
+
+/* Calls `each` for every TCP connection over which data can still flow, in at least one direction;
+ * what it returns other than 0 is returned in the end. Returns -EOPNOTSUPP or -ENOENT where the
+ * kernel has no inet_diag. */
+int connections_each(int (*each)(const struct connection *c, void *arg), void *arg);
+
+/* The inodes of this process' own TCP sockets; returns how many. */
+size_t connections_own(uint64_t *ret, size_t room);
+
+#endif
