@@ -8,6 +8,7 @@
  * Runs unchanged on TCX (6.6) and as a clsact filter with direct-action (5.10): "no opinion" is
  * TC_ACT_UNSPEC, which is TCX_NEXT too, so later programs and filters still see what passes. */
 
+#include "dns.h"
 #include "flow.h"
 #include "packet.h"
 #include "socket.h"
@@ -110,6 +111,14 @@ static __always_inline bool connection_matches(__u32 flags, union packet packet)
 	       (!(flags & RULE_ESTABLISHED) || packet.no_syn);
 }
 
+/* Can it be done to such a packet? If not, it is none of the rule's. */
+static __always_inline bool verdict_fits(struct __sk_buff *skb, __u8 verdict, union packet packet)
+{
+	if (verdict == VERDICT_RESET)
+		return packet.protocol == IPPROTO_TCP && !is_reset(skb, packet);
+	return verdict != VERDICT_ANSWER || is_query(skb, packet.protocol);
+}
+
 /* All but the deadline and the share of flows, cheapest first. `bits` is a union packet. Global for
  * the reason that read_packet() is. */
 __noinline int rule_matches(struct __sk_buff *skb, __u32 slot, __u64 bits)
@@ -131,7 +140,10 @@ __noinline int rule_matches(struct __sk_buff *skb, __u32 slot, __u64 bits)
 	if (rule->flags & RULE_HAS_CGROUP &&
 	    !sent_from_cgroup(skb, rule->cgroup_id, rule->cgroup_level))
 		return false;
-	return !(rule->flags & RULE_HAS_CIDRS) || in_cidrs(skb, slot);
+	if (rule->flags & RULE_HAS_CIDRS && !in_cidrs(skb, slot))
+		return false;
+	return verdict_fits(skb, rule->verdict, packet) &&
+	       (!(rule->flags & RULE_HAS_NAMES) || names_match(skb, slot, packet.protocol));
 }
 
 /* Asked once for a packet, and only if a rule wants to know; 0: not yet. */
@@ -172,18 +184,36 @@ static __always_inline int drop_verdict(const struct classify_rule *rule)
 	return bpf_redirect(0, 0);
 }
 
-/* Does to the packet what the rule says. Returns TC_ACT_*; TC_ACT_UNSPEC leaves it to the rules
- * after this one. */
+/* Answers it, or drops what cannot be answered. */
+static __always_inline int answer_verdict(struct __sk_buff *skb, const struct classify_rule *rule,
+					  struct classify_counters *counter, union packet packet)
+{
+	int r = rule->verdict == VERDICT_ANSWER && packet.protocol == IPPROTO_UDP
+			? turn_into_response(skb, rule->rcode)
+			: turn_into_reset(skb);
+
+	counter->dropped++;
+	if (r < 0)
+		return drop_verdict(rule);
+	counter->answered++;
+	return send_back(skb);
+}
+
+#define NEXT_RULE (-2) /* no TC_ACT_* */
+
+/* Does to the packet what the rule says. Returns TC_ACT_*, or NEXT_RULE. */
 static __always_inline int act(struct __sk_buff *skb, const struct classify_rule *rule,
 			       struct classify_counters *counter, union packet packet)
 {
-	(void)skb, (void)packet;
 	switch (rule->verdict) {
 	case VERDICT_DROP:
 		counter->dropped++;
 		return drop_verdict(rule);
+	case VERDICT_RESET:
+	case VERDICT_ANSWER:
+		return answer_verdict(skb, rule, counter, packet);
 	default:
-		return TC_ACT_UNSPEC;
+		return NEXT_RULE;
 	}
 }
 
@@ -196,7 +226,7 @@ int classify(struct __sk_buff *skb)
 	__u64 live = active;
 	union packet packet;
 
-	if (direction == CLASSIFY_EGRESS && skb->tc_index == MARK_SHAPED) {
+	if (skb->tc_index == MARK_SHAPED) {
 		skb->tc_index = 0;
 		return TC_ACT_UNSPEC;
 	}
@@ -225,7 +255,7 @@ int classify(struct __sk_buff *skb)
 			continue;
 		}
 		action = act(skb, rule, counter, packet);
-		if (action != TC_ACT_UNSPEC)
+		if (action != NEXT_RULE)
 			return action;
 	}
 	if (shaper && shaped) {

@@ -11,6 +11,10 @@
 #include <linux/ipv6.h>
 #include <linux/pkt_cls.h>
 
+/* Keeps the compiler from working a number out again after it was checked: the verifier knows only
+ * of the copy that was. */
+#define SETTLE(number) asm volatile("" : "+r"(number))
+
 #define IP_MORE   0x2000 /* bits of iphdr.frag_off: not the last fragment */
 #define IP_OFFSET 0x1fff /* and where it was: in 8 bytes, 0 in the first */
 
@@ -35,6 +39,7 @@ struct ipv6_extension {
 
 #define TCP_FLAGS 13 /* where they are in the header */
 #define TCP_SYN   0x02
+#define TCP_RST   0x04
 
 #define ICMP_IDENTIFIER   4 /* where it is in an echo and its reply, of ICMPv6 too */
 #define ICMP_ECHO         8

@@ -34,14 +34,16 @@ enum classify_verdict {
 	 * back through this hook with MARK_SHAPED, and is then left alone. */
 	VERDICT_SHAPE,
 	/* A TCP segment is answered with a RST by which its sender's connection ends, and dropped;
-	 * what is not TCP is let pass. */
+	 * what is not TCP, or a RST itself, is let pass. Fragments, IPv4 with options and IPv6 with
+	 * extension headers are dropped without an answer. */
 	VERDICT_RESET,
-	/* A DNS query over UDP is answered with `rcode`; over TCP it is reset. */
+	/* A DNS query over UDP is answered with `rcode`; over TCP it is reset. What is no query (or
+	 * a fragment, or split over segments) is let pass. */
 	VERDICT_ANSWER,
 };
 
-/* tc_index of what comes back from a shaper; cleared before it leaves. No shaper has this mark, nor
- * 0. */
+/* tc_index of what comes back from a shaper, and of answers; cleared by the classifier it meets. No
+ * shaper has this mark, nor 0. */
 #define MARK_SHAPED 0xfa17
 
 /* struct classify_rule.flags */
@@ -52,7 +54,8 @@ enum classify_verdict {
 #define RULE_ESTABLISHED 0x010 /* only TCP segments without SYN */
 #define RULE_HAS_USER    0x020 /* only what sockets of `uid` send (egress) */
 #define RULE_HAS_CGROUP  0x040 /* only what sockets in `cgroup_id` or below send (egress) */
-#define RULE_HAS_NAMES   0x080 /* only DNS queries for one of the rule's names or below */
+#define RULE_HAS_NAMES   0x080 /* only DNS queries (see dst_ports) for a name of the rule or below \
+				*/
 
 /* Both ends included, host byte order. */
 struct classify_ports {
