@@ -292,8 +292,23 @@ static int plan_direction(const struct network *n, const struct network_effect *
 	return 0;
 }
 
-int network_plan(const struct network *n, const struct network_effect *effect,
-		 const struct facts *facts, struct plan *plan, struct error *e)
+static int plan_cut(const struct network *n, const struct network_effect *effect,
+		    const struct facts *facts, const struct spot *at, struct plan *plan)
+{
+	struct step *s = add_hook(plan, STEP_CUT, at);
+
+	if (!s)
+		return -errno;
+	fill_rule(n, effect, facts, at->place, &s->cut.rule);
+	return 0;
+}
+
+typedef int (*plan_spot_fn)(const struct network *n, const struct network_effect *effect,
+			    const struct facts *facts, const struct spot *at, struct plan *plan);
+
+static int plan_each(plan_spot_fn each, const struct network *n,
+		     const struct network_effect *effect, const struct facts *facts,
+		     struct plan *plan, struct error *e)
 {
 	int r = 0;
 
@@ -303,40 +318,24 @@ int network_plan(const struct network *n, const struct network_effect *effect,
 				  .direction = CLASSIFY_EGRESS};
 
 		if (n->direction != DIRECTION_INGRESS)
-			r = plan_direction(n, effect, facts, &at, plan);
+			r = each(n, effect, facts, &at, plan);
 		at.direction = CLASSIFY_INGRESS;
 		if (n->direction != DIRECTION_EGRESS && r == 0)
-			r = plan_direction(n, effect, facts, &at, plan);
+			r = each(n, effect, facts, &at, plan);
 	}
 	return r < 0 ? error_set(e, ERROR_FAILED, r, "cannot plan: %s", strerror(-r)) : 0;
 }
 
-static int plan_cut(const struct network *n, const struct network_effect *effect,
-		    const struct facts *facts, const struct interface *i, uint32_t direction,
-		    struct plan *plan)
+int network_plan(const struct network *n, const struct network_effect *effect,
+		 const struct facts *facts, struct plan *plan, struct error *e)
 {
-	struct step *s = add_hook(plan, STEP_CUT, i, direction);
-
-	if (!s)
-		return -errno;
-	fill_rule(n, effect, facts, &s->cut.rule);
-	return 0;
+	return plan_each(plan_direction, n, effect, facts, plan, e);
 }
 
 int network_plan_cut(const struct network *n, const struct network_effect *effect,
 		     const struct facts *facts, struct plan *plan, struct error *e)
 {
-	int r = 0;
-
-	for (size_t i = 0; i < facts->n_interfaces && r == 0; i++) {
-		if (n->direction != DIRECTION_INGRESS)
-			r = plan_cut(n, effect, facts, &facts->interfaces[i], CLASSIFY_EGRESS,
-				     plan);
-		if (n->direction != DIRECTION_EGRESS && r == 0)
-			r = plan_cut(n, effect, facts, &facts->interfaces[i], CLASSIFY_INGRESS,
-				     plan);
-	}
-	return r < 0 ? error_set(e, ERROR_FAILED, r, "cannot plan: %s", strerror(-r)) : 0;
+	return plan_each(plan_cut, n, effect, facts, plan, e);
 }
 
 static void describe_ports(const char *what, const struct port_list *list, struct text *t)
