@@ -49,12 +49,19 @@ static const struct row rows[] = {
 };
 
 /* From nothing on, as other ramps begin, would be no link at all. */
-static int check_from(const struct grading *g, struct error *e)
+static int check_ramp(const struct grading *g, struct error *e)
 {
-	if (!g->over_ms || g->from >= RATE_MIN)
+	const char *allowed = RATE_ALLOWED ", 8kbit at least";
+
+	if (!g->over_ms)
 		return 0;
-	return error_field(e, "parameters.from", "", RATE_ALLOWED ", 8kbit at least", "%s",
-			   isnan(g->from) ? "required with over" : "too slow");
+	if (isnan(g->from))
+		return error_field(e, "parameters.from", "", allowed, "required with over");
+	if (g->from < RATE_MIN)
+		return error_field(e, "parameters.from", "", allowed, "too slow");
+	if (g->to < RATE_MIN) /* not when it is absent: NAN */
+		return error_field(e, "parameters.to", "", allowed, "too slow");
+	return 0;
 }
 
 static int look(const void *params, struct facts *facts, struct error *e)
@@ -63,7 +70,7 @@ static int look(const void *params, struct facts *facts, struct error *e)
 	int r = grading_check(&p->grading, RATE_MIN, RATE_MAX, e);
 
 	if (r == 0)
-		r = check_from(&p->grading, e);
+		r = check_ramp(&p->grading, e);
 	if (r == 0)
 		r = network_look(&p->network, facts, e);
 	return r < 0 ? r : network_look_shaping(false, e);
