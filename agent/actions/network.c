@@ -125,6 +125,19 @@ static int check_rows(const struct network *n, struct error *e)
 	return 0;
 }
 
+static int check_places(const struct network *n, const struct facts *facts, struct error *e)
+{
+	for (size_t i = 0; i < facts->n_places && n->direction != DIRECTION_EGRESS; i++) {
+		if (facts->places[i].cgroup_id)
+			return error_field(
+				e, "parameters.direction", network_directions[n->direction],
+				"egress",
+				"%s is in the host's network namespace, where only what is sent can be told by cgroup",
+				facts->places[i].shown);
+	}
+	return 0;
+}
+
 int network_look(const struct network *n, struct facts *facts, struct error *e)
 {
 	struct looking l = {.network = n, .facts = facts, .e = e};
@@ -132,6 +145,8 @@ int network_look(const struct network *n, struct facts *facts, struct error *e)
 
 	if (r == 0)
 		r = network_places_look(&n->aim, facts, e);
+	if (r == 0)
+		r = check_places(n, facts, e);
 	for (; l.place < facts->n_places && r == 0; l.place++)
 		r = network_place_run(&facts->places[l.place], look_interfaces, &l, e);
 	if (r < 0 || facts->n_places == 0)

@@ -26,7 +26,7 @@ struct network_aim {
 
 /* Resolves it into facts->places, at least one unless facts->skipped, and facts->user. A target is
  * entered when its first process has a network namespace other than faultd's; else it is told by
- * its cgroup. Several targets in one namespace are one place. */
+ * its cgroup, which only egress can do. Several targets in one namespace are one place. */
 int network_places_look(const struct network_aim *aim, struct facts *facts, struct error *e);
 
 /* Calls `run` inside the place. Returns what it did, or a negative errno and the error. */

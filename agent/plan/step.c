@@ -468,6 +468,9 @@ const struct step_hook *step_hook_of(const struct step *s)
 	case STEP_FILTER:
 	case STEP_SHAPER:
 	case STEP_RULE:
+	case STEP_CUT:
+	case STEP_KEEP:
+	case STEP_LINK:
 		return &s->hook;
 	default:
 		return NULL;

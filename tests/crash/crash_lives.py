@@ -292,6 +292,45 @@ class InterfaceDown(NetworkTarget):
         return super().off() + [f"{n} instead of {b}" for n, b in zip(now, self.before, strict=True) if n != b]
 
 
+class LossNamespace(Target):
+    """The veth's other end, in a namespace that has no name: a process holds it."""
+
+    steps, config = 6, {"classifierHook": "clsact"}
+
+    def __init__(self, directory):
+        super().__init__(directory)
+        self.holder = subprocess.Popen(["unshare", "-n", "sleep", "600"], stdin=subprocess.DEVNULL)
+        self.dev = f"fc{os.getpid() % 10 ** 7}x{next(_numbers)}"
+        try:
+            wait_for(lambda: os.readlink(f"/proc/{self.holder.pid}/ns/net") != os.readlink("/proc/self/ns/net"), "a namespace of its own")
+            run("ip", "link", "add", self.dev, "up", "type", "veth", "peer", "name", "inside", "netns", self.holder.pid)
+            self.run("ip", "link", "set", "inside", "up")
+            self.devices = (self.dev,)
+            self.tc = self.look()
+        except BaseException:
+            self.close()
+            raise
+
+    def run(self, *argv, **kwargs):
+        return run("nsenter", f"--net=/proc/{self.holder.pid}/ns/net", *argv, **kwargs)
+
+    def look(self):
+        return [self.run("tc", "qdisc", "show", "dev", "inside")] + [
+            self.run("tc", "filter", "show", "dev", "inside", side, check=False) for side in ("ingress", "egress")]
+
+    def body(self):
+        return {"action": "network-loss", "parameters": {"interface": "inside", "netns": f"pid:{self.holder.pid}", "percent": 50,
+                                                         "direction": "both"}}
+
+    def off(self):
+        return [] if (now := self.look()) == self.tc else [f"inside, tc says {now} instead of {self.tc}"]
+
+    def close(self):
+        run("ip", "link", "del", self.dev, check=False)
+        self.holder.kill()
+        self.holder.wait()
+
+
 class Pause(Target):
     """Two victims; one of them had been stopped before, by someone else."""
 
@@ -571,6 +610,7 @@ KINDS = {
     "shaper-tcx": Shaper,
     "shaper-clsact-foreign": ShaperClsact,
     "interface-down": InterfaceDown,
+    "loss-namespace": LossNamespace,
     "pause": Pause,
     "pause-interval": PauseInterval,
     "pause-freezer": PauseFreezer,

@@ -543,20 +543,22 @@ def cgroup_v2():
         directory.rmdir()
 
 
-@pytest.mark.parametrize("direction, out, back", [("egress", 0, 10), ("ingress", 10, 0), ("both", 0, 0)])
-def test_sockets_of_a_cgroup(d, direction, out, back):
+def test_sockets_of_a_cgroup(d):
     with namespace() as n, cgroup_v2() as (path, directory), contextlib.closing(Sender(n, directory)) as inside, \
             contextlib.closing(Sender(n, directory / "below")) as below, contextlib.closing(Sender(n)) as outside:
         own = HostState(devices=[n.dev])
-        fault = started(d, "network-blackhole", interface=n.dev, direction=direction, cgroup=path)
+        fault = started(d, "network-blackhole", interface=n.dev, direction="egress", cgroup=path)
         assert any(path in s["text"] for s in fault["steps"])
-        assert [(s.out(), s.back()) for s in (inside, below, outside)] == [(out, back), (out, back), (10, 10)]
+        assert [(s.out(), s.back()) for s in (inside, below, outside)] == [(0, 10), (0, 10), (10, 10)]
         stopped(d, fault)
         assert (inside.out(), inside.back()) == (10, 10)
-        fault = started(d, "network-blackhole", interface=n.dev, direction=direction, cgroup=path + "/below")
-        assert [(s.out(), s.back()) for s in (inside, below, outside)] == [(10, 10), (out, back), (10, 10)]
+        fault = started(d, "network-blackhole", interface=n.dev, direction="egress", cgroup=path + "/below")
+        assert [(s.out(), s.back()) for s in (inside, below, outside)] == [(10, 10), (0, 10), (10, 10)]
         stopped(d, fault)
         assert_put_back(own, lambda: HostState(devices=[n.dev]))
+        for direction in "ingress", "both":
+            status, error = d.fault("network-loss", dryRun=True, interface=n.dev, direction=direction, cgroup=path)
+            assert status == 400 and "parameters.direction" in error["message"] and "egress" in error["message"], error
 
 
 def test_sockets_of_a_user(d):
@@ -567,6 +569,18 @@ def test_sockets_of_a_user(d):
         stopped(d, fault)
         assert theirs.out() == 10
         assert_put_back(own, lambda: HostState(devices=[n.dev]))
+
+
+def test_sockets_of_a_user_in_a_namespace(d):
+    """Of those in it the user's only, and what faultd's own namespace sends is none of them."""
+    with namespace() as n:
+        before = n.state()
+        fault = started(d, "network-loss", percent=100, user=str(USER), **parameters_of(n))
+        with contextlib.closing(Udp(n)) as u:
+            assert (u.out(), u.back()) == (10, 10)
+        assert n.attached() == 1
+        stopped(d, fault)
+        assert n.state() == before
 
 
 def test_a_cgroup_of_v1_in_the_hosts_namespace(d):

@@ -169,6 +169,7 @@ static void test_step(void **state)
 		"kind=kill pid=12 start=34 name=nginx signal=15 stopped_before=0",
 		"kind=child load=cpu%20--cpu%200%20--percent%2050 pid=99 start=7",
 		"kind=qdisc dev=eth0 ifindex=2 direction=0 ours=1",
+		"kind=filter dev=eth0 ifindex=2 direction=0 ours=0 netns=4026532000 netns_cookie=9 netns_path=/run/netns/a%20b",
 		"kind=filter dev=eth0 ifindex=2 direction=1 ours=0",
 		"kind=bpf_link dev=eth0 ifindex=2 direction=1 ours=0",
 		"kind=rule dev=eth0 ifindex=2 direction=1 ours=0",

@@ -83,6 +83,36 @@ static void test_hooks(void **state)
 	}
 }
 
+/* Only a step in another namespace than faultd's says so, and says where. */
+static void test_namespaces(void **state)
+{
+	static const enum step_kind kinds[] = {STEP_BPF_LINK, STEP_QDISC, STEP_FILTER, STEP_RULE,
+					       STEP_SHAPER};
+
+	for (size_t k = 0; k < COUNT(kinds); k++) {
+		struct step s = {.kind = kinds[k], .hook = {.ifname = "eth0", .ifindex = 3}}, back;
+		char line[1024];
+		struct text t = TEXT(line);
+
+		assert_ptr_equal(step_hook_of(&s), &s.hook);
+		step_encode(&s, &t);
+		assert_null(strstr(line, "netns"));
+		s.hook.netns = (struct netns){.inode = 4026532000, .cookie = 9};
+		(void)snprintf(s.hook.netns.path, sizeof(s.hook.netns.path), "/run/netns/a b");
+		(void)snprintf(s.hook.place, sizeof(s.hook.place), "container 3f1c");
+		check_round_trip(&s, &back);
+		assert_true(netns_same(&back.hook.netns, &s.hook.netns));
+		assert_string_equal(back.hook.netns.path, "/run/netns/a b");
+		t = (struct text)TEXT(line);
+		step_describe(&s, &t);
+		assert_non_null(strstr(line, "in container 3f1c"));
+		t = (struct text)TEXT(line);
+		step_describe(&back, &t);
+		assert_non_null(strstr(line, "in /run/netns/a b"));
+	}
+	assert_null(step_hook_of(&(struct step){.kind = STEP_CHILD}));
+}
+
 static void test_processes(void **state)
 {
 	static const enum step_kind kinds[] = {STEP_SIGNAL, STEP_KILL};
@@ -267,6 +297,13 @@ static void test_same(void **state)
 	b = a;
 	b.kind = STEP_QDISC;
 	assert_false(step_same(&a, &b));
+	b = a;
+	b.hook.netns.inode = 4026532000;
+	assert_false(step_same(&a, &b));
+	a.hook.netns = b.hook.netns;
+	assert_true(step_same(&a, &b));
+	a.hook.netns.cookie = 7; /* the number is used again */
+	assert_false(step_same(&a, &b));
 
 	a = (struct step){.kind = STEP_CHILD, .child = {.load = "cpu --cpu 0", .pid = 5}};
 	b = (struct step){.kind = STEP_CHILD, .child = {.load = "cpu --cpu 0", .pid = 6}};
@@ -278,11 +315,17 @@ static void test_same(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_child),     cmocka_unit_test(test_hooks),
-		cmocka_unit_test(test_processes), cmocka_unit_test(test_every_byte),
-		cmocka_unit_test(test_encoding),  cmocka_unit_test(test_malformed),
-		cmocka_unit_test(test_truncated), cmocka_unit_test(test_tables),
-		cmocka_unit_test(test_holds),     cmocka_unit_test(test_describe_full_rule),
+		cmocka_unit_test(test_child),
+		cmocka_unit_test(test_hooks),
+		cmocka_unit_test(test_namespaces),
+		cmocka_unit_test(test_processes),
+		cmocka_unit_test(test_every_byte),
+		cmocka_unit_test(test_encoding),
+		cmocka_unit_test(test_malformed),
+		cmocka_unit_test(test_truncated),
+		cmocka_unit_test(test_tables),
+		cmocka_unit_test(test_holds),
+		cmocka_unit_test(test_describe_full_rule),
 		cmocka_unit_test(test_same),
 	};
 

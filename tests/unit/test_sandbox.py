@@ -44,3 +44,13 @@ def test_locked_memory(unit):
     """What is locked is not counted against the 8 MiB that systemd gives by default."""
     assert re.search(r"\bmlock", code(unit))
     assert settings(unit).get("LimitMEMLOCK") == "infinity"
+
+
+@pytest.mark.parametrize("unit", ROOMS)
+def test_namespaces(unit):
+    """Both enter network namespaces, whose files are other users' processes' to show."""
+    entered = set(re.findall(r"\b(?:setns|unshare)\([^;]*?CLONE_NEW(\w+)\)", code(unit)))
+    assert "NET" in entered
+    allowed = settings(unit).get("RestrictNamespaces", "").lower().split()
+    assert not allowed or {n.lower() for n in entered} <= set(allowed), "setns() of the code is refused"
+    assert {"CAP_SYS_ADMIN", "CAP_SYS_PTRACE"} <= set(settings(unit)["CapabilityBoundingSet"].split())
