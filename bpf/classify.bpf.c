@@ -239,12 +239,13 @@ int classify(struct __sk_buff *skb)
 	for (__u32 slot = 0; slot < CLASSIFY_RULES && live; slot++, live >>= 1) {
 		struct classify_counters *counter;
 		const struct classify_rule *rule;
+		__u32 key = slot; /* maps want it on the stack, where 6.1's verifier loses count */
 		int action;
 
 		if (!(live & 1) || !rule_matches(skb, slot, packet.bits))
 			continue;
-		rule = bpf_map_lookup_elem(&rules, &slot);
-		counter = bpf_map_lookup_elem(&counters, &slot);
+		rule = bpf_map_lookup_elem(&rules, &key);
+		counter = bpf_map_lookup_elem(&counters, &key);
 		if (!rule || !counter || (shaper && rule->verdict == VERDICT_SHAPE))
 			continue;
 		if (!rule_acts(skb, rule, counter, packet, &once))
