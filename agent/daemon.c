@@ -23,6 +23,8 @@
 
 #define CONFIG_MAX    (256 * 1024)
 #define READY_POLL_MS 20
+/* libuv lets at most half of them wait for a resolver. They begin with the first name. */
+#define RESOLVER_THREADS "64"
 #define GUARDIAN_WAIT_MS \
 	2000 /* READY is not said before the guardian is there, or this long passed */
 
@@ -192,6 +194,8 @@ static void stop(struct daemon *d, const char *why)
 		uv_close((uv_handle_t *)&d->watchdog, NULL);
 	if (!uv_is_closing((uv_handle_t *)&d->ready))
 		uv_close((uv_handle_t *)&d->ready, NULL);
+	if (faults_are_resolving(d->faults))
+		uv_stop(&d->loop);
 }
 
 static void on_stop_signal(uv_signal_t *s, int signum)
@@ -367,6 +371,7 @@ int daemon_run(const struct daemon_options *options)
 
 	raise_descriptor_limit();
 	raise_priority();
+	(void)setenv("UV_THREADPOOL_SIZE", RESOLVER_THREADS, 0);
 	if (uv_loop_init(&d.loop) < 0) {
 		log_error("cannot make an event loop");
 		return 1;
@@ -379,6 +384,9 @@ int daemon_run(const struct daemon_options *options)
 		return 1;
 	}
 	(void)uv_run(&d.loop, UV_RUN_DEFAULT);
+	/* libuv would wait for threads that wait for a resolver; everything else is done. */
+	if (faults_are_resolving(d.faults))
+		_exit(d.status);
 	uv_walk(&d.loop, close_handle, NULL);
 	(void)uv_run(&d.loop, UV_RUN_DEFAULT);
 	(void)uv_loop_close(&d.loop);

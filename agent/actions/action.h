@@ -17,6 +17,7 @@
 #include "host/kept.h"
 #include "host/mounts.h"
 #include "host/processes.h"
+#include "plan/peers.h"
 #include "plan/plan.h"
 #include "plan/policy.h"
 #include "plan/schema.h"
@@ -86,6 +87,7 @@ struct facts {
 	const struct plan *so_far; /* `again`: the steps the fault has; NULL at its start */
 	uint64_t since_ticks;      /* `again`: the fault's start, in clock ticks since boot */
 	const char *runtime_dir, *state_dir; /* faultd's; NULL: none */
+	const struct resolved *resolved;     /* names among the peers; NULL: there are none */
 
 	/* Found */
 	struct process_list processes;

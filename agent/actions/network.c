@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "actions/peers.h"
 #include "host/features.h"
 #include "host/ssh.h"
 
@@ -235,8 +236,6 @@ static void fill_rule(const struct network *n, const struct network_effect *effe
 		r->cgroup_id = place->cgroup_id;
 		r->cgroup_level = place->cgroup_level;
 	}
-	ret->include = n->peers.cidrs;
-	ret->exclude = n->exclude_peers.cidrs;
 }
 
 /* One interface in its place, and a direction. */
@@ -325,8 +324,12 @@ static int plan_each(plan_spot_fn each, const struct network *n,
 		     const struct network_effect *effect, const struct facts *facts,
 		     struct plan *plan, struct error *e)
 {
-	int r = 0;
+	struct cidr_list include, exclude;
+	size_t first = plan->n;
+	int r = peers_prefixes(n, facts, &include, &exclude, e);
 
+	if (r < 0)
+		return r;
 	for (size_t i = 0; i < facts->n_interfaces && r == 0; i++) {
 		struct spot at = {.interface = &facts->interfaces[i],
 				  .place = &facts->places[facts->place_of[i]],
@@ -337,6 +340,12 @@ static int plan_each(plan_spot_fn each, const struct network *n,
 		at.direction = CLASSIFY_INGRESS;
 		if (n->direction != DIRECTION_EGRESS && r == 0)
 			r = each(n, effect, facts, &at, plan);
+	}
+	for (size_t i = first; i < plan->n; i++) {
+		if (plan->steps[i].kind != STEP_RULE)
+			continue;
+		plan->steps[i].rule.include = include;
+		plan->steps[i].rule.exclude = exclude;
 	}
 	return r < 0 ? error_set(e, ERROR_FAILED, r, "cannot plan: %s", strerror(-r)) : 0;
 }

@@ -94,17 +94,72 @@ static void begin(struct api *api, struct http_request *q, const struct request 
 	}
 }
 
+/* A start that waits for its names to be resolved. */
+struct asking {
+	struct request request;
+	struct resolving *resolving;
+	struct http_request *q;
+	struct api *api;
+};
+
+static void free_asking(struct asking *a)
+{
+	request_done(&a->request);
+	free(a);
+}
+
+/* Nobody wants it any more, and nothing was done. */
+static void on_asking_gone(struct http_request *q)
+{
+	struct asking *a = q->data;
+
+	q->data = NULL;
+	q->gone = NULL;
+	resolve_cancel(a->resolving);
+	free_asking(a);
+}
+
+static void on_resolved(void *arg)
+{
+	struct asking *a = arg;
+
+	a->q->data = NULL;
+	a->q->gone = NULL;
+	begin(a->api, a->q, &a->request);
+	free_asking(a);
+}
+
+static void wait_for_names(struct asking *a)
+{
+	a->q->data = a;
+	a->q->gone = on_asking_gone;
+	http_watch_client(a->q);
+}
+
 void post_fault(struct api *api, struct http_request *q, const char *id)
 {
-	struct request request;
+	struct asking *a = calloc(1, sizeof(*a));
 	struct error e;
+	int r;
 
-	if (request_parse(q->body, q->body_length, &request, &e) < 0) {
-		answer_error(q, &e);
+	if (!a) {
+		http_answer(q, 500, NULL, NULL);
 		return;
 	}
-	begin(api, q, &request);
-	request_done(&request);
+	a->q = q;
+	a->api = api;
+	r = request_parse(q->body, q->body_length, &a->request, &e);
+	if (r == 0)
+		r = faults_resolve(api->faults, &a->request, on_resolved, a, &a->resolving, &e);
+	if (r > 0) {
+		wait_for_names(a);
+		return;
+	}
+	if (r < 0)
+		answer_error(q, &e);
+	else
+		begin(api, q, &a->request);
+	free_asking(a);
 }
 
 void get_faults(struct api *api, struct http_request *q, const char *id)

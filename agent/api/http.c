@@ -150,6 +150,8 @@ void http_watch_client(struct http_request *q)
 {
 	struct exchange *x = (struct exchange *)q;
 
+	if (x->hangup)
+		return;
 	x->hangup_fd = fcntl(x->client->fd, F_DUPFD_CLOEXEC, 0);
 	x->hangup = x->hangup_fd < 0 ? NULL : calloc(1, sizeof(*x->hangup));
 	if (!x->hangup || uv_poll_init(x->http->poll.loop, x->hangup, x->hangup_fd) < 0) {

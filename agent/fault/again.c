@@ -66,7 +66,7 @@ static int look_again(struct fault *f, struct error *e)
 	return r;
 }
 
-static void note_once(struct fault *f, const char *text)
+void fault_note_once(struct fault *f, const char *text)
 {
 	if (f->n_notes > 0 && str_eq(f->notes[f->n_notes - 1], text))
 		return;
@@ -88,7 +88,7 @@ void fault_look_again(struct fault *f)
 		return;
 	}
 	if (bad)
-		note_once(f, e.message);
+		fault_note_once(f, e.message);
 	fault_set_interval(f);
 }
 
@@ -151,7 +151,8 @@ static int take_value(struct fault *f, const struct plan *fresh, struct error *e
 	return apply_anew(f, fresh, e);
 }
 
-/* Plans again with the present value: the same targets, or it is left as it is. */
+/* Plans again with the present value, and with what names mean by now: the same targets, or it is
+ * left as it is. */
 static int regrade(struct fault *f, double value, struct error *e)
 {
 	struct facts facts = fault_facts(f);
@@ -193,6 +194,20 @@ static int turn_off(struct fault *f)
 	else if (r < 0)
 		fault_end(f, "could not be turned off");
 	return r;
+}
+
+/* Between two waves there is nothing to change: the next one is planned anew. */
+int fault_plan_anew(struct fault *f, struct error *e)
+{
+	struct grade_point point = {.value = f->grade_to};
+
+	if (f->is_off)
+		return 0;
+	if (f->has_grade)
+		grade_at(&f->grade, f->grade_to, (boot_ns() - f->start_boot_ns) / NSEC_PER_MSEC,
+			 &point);
+	/* A wave that has just ended is the alarm's to turn off, with the value it had. */
+	return f->has_grade && !point.on ? 0 : regrade(f, point.value, e);
 }
 
 /* The ramp's next value, or a wave that comes or goes. A fault that can no longer do so ends. */

@@ -30,6 +30,8 @@ static uint64_t next_due(const struct fault *f)
 	earlier(&at, f->state == FAULT_APPLYING ? f->wait_boot_ns : f->interval_boot_ns);
 	earlier(&at, f->begin_boot_ns);
 	earlier(&at, f->grade_boot_ns);
+	if (f->state == FAULT_ACTIVE)
+		earlier(&at, f->resolve_boot_ns);
 	return at;
 }
 
@@ -67,6 +69,8 @@ static void attend_open(struct fault *f, uint64_t now)
 		fault_regrade(f);
 	else if (f->state == FAULT_ACTIVE && is_due(f->interval_boot_ns, now))
 		fault_look_again(f);
+	else if (f->state == FAULT_ACTIVE && is_due(f->resolve_boot_ns, now))
+		fault_resolve_again(f);
 }
 
 static void guardian_is_silent(struct fault *f)

@@ -135,6 +135,7 @@ struct facts fault_facts(const struct fault *f)
 			      .own_pids = {getpid(), guardian_link_pid(all->guardian)},
 			      .runtime_dir = all->runtime_dir,
 			      .state_dir = all->state_dir,
+			      .resolved = f->resolved,
 			      .seed = f->seed,
 			      .shaper_id = f->shaper_id,
 			      .grade = f->grade_to};
@@ -264,7 +265,7 @@ static char *print_canonical(const struct fault *f)
 	return whole;
 }
 
-static struct fault *find_token(struct faults *all, const char *token)
+struct fault *fault_with_token(struct faults *all, const char *token)
 {
 	for (struct fault *f = token[0] ? all->first : NULL; f; f = f->next) {
 		if (str_eq(f->client_token, token))
@@ -288,7 +289,10 @@ static int understand(struct faults *all, const struct request *q, const struct 
 	f = new_fault(all, q, c, action);
 	if (!f)
 		return error_set(e, ERROR_FAILED, -ENOMEM, "out of memory");
-	r = action_parse(action, alias, q->parameters, f->params, &alias_ms, e);
+	f->resolved = resolved_copy(q->resolved);
+	r = q->resolved && !f->resolved ? error_set(e, ERROR_FAILED, -ENOMEM, "out of memory") : 0;
+	if (r == 0)
+		r = action_parse(action, alias, q->parameters, f->params, &alias_ms, e);
 	if (r == 0)
 		r = settle_duration(f, alias_ms, e);
 	if (r == 0)
@@ -309,7 +313,7 @@ static int understand(struct faults *all, const struct request *q, const struct 
  * or -EINVAL and the error. */
 static int recall(struct faults *all, const struct fault *f, struct fault **ret, struct error *e)
 {
-	struct fault *before = find_token(all, f->client_token);
+	struct fault *before = fault_with_token(all, f->client_token);
 
 	if (!before)
 		return 0;

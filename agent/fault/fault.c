@@ -54,6 +54,7 @@ void fault_free(struct fault *f)
 	for (unsigned i = 0; i < f->n_notes; i++)
 		free(f->notes[i]);
 	free(f->params);
+	free(f->resolved);
 	free(f->canonical);
 	free(f);
 }

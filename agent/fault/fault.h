@@ -82,11 +82,15 @@ struct fault {
 	struct grade grade;
 	double grade_to;
 
-	uint64_t seed;      /* of its random choices */
-	uint32_t shaper_id; /* see struct facts */
-	bool skipped;       /* its target resolved to nothing */
-	bool has_matched;   /* a rule that is cleared by now had matched a packet */
-	uint64_t oom_kills; /* on the whole host, before it was applied */
+	uint64_t seed;               /* of its random choices */
+	uint32_t shaper_id;          /* see struct facts */
+	struct resolved *resolved;   /* names among its peers; owned, or NULL */
+	struct resolved *fresh;      /* being resolved again; owned */
+	struct resolving *resolving; /* that */
+	uint64_t resolve_boot_ns;    /* when to do so; 0: not by itself */
+	bool skipped;                /* its target resolved to nothing */
+	bool has_matched;            /* a rule that is cleared by now had matched a packet */
+	uint64_t oom_kills;          /* on the whole host, before it was applied */
 
 	/* Watched processes: workers, and victims of signals */
 	struct watch *watches;

@@ -57,6 +57,22 @@ struct fault_listener {
 void faults_listen(struct faults *all, struct fault_listener *l);
 void faults_unlisten(struct faults *all, struct fault_listener *l);
 
+/* Names among a request's peers mean something only when they have been resolved, for which
+ * faults_request() does not wait. Fills `q->resolved`. Returns
+ *  0  nothing has to be waited for;
+ *  1  `done` will be called, within 5 s and not from within this, unless it is cancelled before;
+ *     `q` has to stay where it is;
+ *  or a negative errno and the error (a bad file of sets). A name that nobody knows is for
+ *  faults_request() to refuse. */
+struct resolving;
+typedef void (*resolve_fn)(void *arg);
+int faults_resolve(struct faults *all, struct request *q, resolve_fn done, void *arg,
+		   struct resolving **ret, struct error *e);
+void resolve_cancel(struct resolving *r); /* NULL: nothing; `done` is not called */
+
+/* Does a thread still wait for a resolver? Ending the program would wait for it, too. */
+bool faults_are_resolving(const struct faults *all);
+
 /* Checks and plans the request, then begins it. Returns
  *  0  `*ret` is begun: listeners hear when it is active, or over because it could not be applied;
  *  1  `*ret` is the fault that already has this clientToken;

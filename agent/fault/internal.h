@@ -28,6 +28,7 @@ struct faults {
 	struct fault *first;
 	struct fault_listener *listeners;
 	bool closing;
+	unsigned lookups; /* that threads are at, also those nobody waits for */
 };
 
 /* A process whose end somebody waits for: a worker of ours, or the victim of a signal. */
@@ -41,6 +42,7 @@ struct watch {
 
 /* begin.c: what look() and plan() are given */
 struct facts fault_facts(const struct fault *f);
+struct fault *fault_with_token(struct faults *all, const char *token); /* NULL: none */
 
 /* life.c */
 void fault_set_state(struct fault *f, enum fault_state state, const char *what);
@@ -56,6 +58,9 @@ void fault_fail(struct fault *f, const struct error *e);
 /* again.c */
 void fault_look_again(struct fault *f);
 void fault_regrade(struct fault *f);
+int fault_plan_anew(struct fault *f,
+		    struct error *e); /* and writes what differs, unless it is off */
+void fault_note_once(struct fault *f, const char *text);
 void fault_set_grade(struct fault *f, struct grade_point *ret); /* value now, and when it changes */
 
 /* undo.c */
@@ -66,6 +71,13 @@ int fault_release(struct fault *f);  /* what ends at once; 0, or a negative errn
  * errno. */
 int fault_undo_steps(struct fault *f);
 #define UNDO_PAUSE_MS 5 /* until an undo that takes its time is asked again */
+
+/* resolve.c */
+struct resolving *resolve_start(struct faults *all, struct resolved *resolved, resolve_fn done,
+				void *arg); /* NULL: out of memory */
+void fault_set_resolve(struct fault *f);
+void fault_resolve_again(struct fault *f);
+void fault_stop_resolving(struct fault *f);
 
 /* alarm.c: one timer for all */
 int alarm_start(struct faults *all);

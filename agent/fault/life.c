@@ -120,6 +120,7 @@ static void become_active(struct fault *f)
 
 	f->applied_ns = boot_ns() - f->requested_boot_ns - f->delayed_ns;
 	fault_set_interval(f);
+	fault_set_resolve(f);
 	f->action->describe(f->params, &t);
 	text_add(&t, " for %" PRIu64 " ms", fault_remaining_ms(f));
 	fault_set_state(f, FAULT_ACTIVE, text);

@@ -198,6 +198,7 @@ void fault_undo_on(struct fault *f)
 void fault_undo(struct fault *f)
 {
 	watch_stop(f);
+	fault_stop_resolving(f);
 	f->undo_boot_ns = boot_ns();
 	fault_set_state(f, FAULT_UNDOING, f->reason);
 	fault_undo_on(f);

@@ -112,6 +112,15 @@ const struct row policy_rows[] = {
 	 .def = "auto",
 	 .values = hook_values,
 	 .text = "where the packet classifier is attached: TCX where the kernel has it"},
+	{.name = "networkSets",
+	 .type = ROW_STRING,
+	 FIELD_STRING(struct policy, network_sets),
+	 .def = "/etc/faultd/networks.json",
+	 .text = "file of named sets of prefixes for peers, read when a request names something"},
+	{.name = "networkSpared",
+	 .type = ROW_PEERS,
+	 FIELD(struct policy, network_spared),
+	 .text = "peers that network faults never touch unless allowLockout, such as the control path"},
 };
 const size_t n_policy_rows = ARRAY_SIZE(policy_rows);
 
@@ -127,6 +136,9 @@ int policy_parse(const char *text, size_t length, struct policy *ret, struct err
 	}
 	r = schema_parse(policy_rows, n_policy_rows, json, "", ret, sizeof(*ret), e);
 	cJSON_Delete(json);
+	if (r == 0 && ret->network_sets[0] != '/')
+		return error_field(e, "networkSets", ret->network_sets, "an absolute path",
+				   "%s is not absolute", ret->network_sets);
 	return r;
 }
 

@@ -27,9 +27,11 @@ struct policy {
 	struct name_list protected_processes;
 	struct name_list protected_units;
 	struct name_list protected_mounts;
-	int host_actions; /* enum host_policy */
-	char group[32];   /* whose members may, beside root */
-	int hook;         /* enum hook_choice */
+	int host_actions;                /* enum host_policy */
+	char group[32];                  /* whose members may, beside root */
+	int hook;                        /* enum hook_choice */
+	char network_sets[256];          /* file of named sets of prefixes */
+	struct peer_list network_spared; /* from every rule without allowLockout */
 };
 
 enum hook_choice { HOOK_AUTO, HOOK_TCX, HOOK_CLSACT };

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "util/cleanup.h"
@@ -49,7 +50,9 @@ static const struct row request_rows[] = {
 void request_done(struct request *q)
 {
 	cJSON_Delete(q->parameters);
+	free(q->resolved);
 	q->parameters = NULL;
+	q->resolved = NULL;
 }
 
 /* Parameters have rows of their own: taken out of the tree before the rest is read. */

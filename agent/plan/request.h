@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "faultd/limits.h"
+#include "plan/peers.h"
 #include "plan/schema.h"
 #include "util/err.h"
 
@@ -20,7 +21,8 @@ struct request {
 	bool dry_run;
 	bool attach;
 	bool confirm;
-	cJSON *parameters; /* an object; owned */
+	cJSON *parameters;         /* an object; owned */
+	struct resolved *resolved; /* names in it, when somebody has resolved them; owned */
 };
 
 /* Returns 0 and a request to be released with request_done(), or a negative errno and the error. */

@@ -17,6 +17,12 @@
 #define ATTACH_TCX_INGRESS ((enum bpf_attach_type)46)
 #define ATTACH_TCX_EGRESS  ((enum bpf_attach_type)47)
 
+/* What a slot holds beside the rule itself. */
+struct slot {
+	struct cidr_list include, exclude;
+	struct classify_counters carried; /* counted by this rule in the slots it had before */
+};
+
 struct classifier {
 	struct classifier *next;
 	struct netns netns;
@@ -25,7 +31,8 @@ struct classifier {
 	struct classify_bpf *skel;
 	int link_fd;
 	unsigned users[_USE_MAX];
-	uint64_t slots;     /* bits of the rules in use */
+	uint64_t slots;                    /* bits of the rules in use */
+	struct slot *slot[CLASSIFY_RULES]; /* of those; owned */
 	unsigned next_slot; /* round robin: a cleared slot rests before it is written again */
 	int n_cpus;
 };
@@ -47,6 +54,8 @@ static void classifier_free(struct classifier *c)
 	if (c->link_fd >= 0)
 		(void)close(c->link_fd);
 	classify_bpf__destroy(c->skel);
+	for (unsigned i = 0; i < CLASSIFY_RULES; i++)
+		free(c->slot[i]);
 	free(c);
 }
 
@@ -306,38 +315,103 @@ static void set_active(const struct classifier *c)
 	__atomic_store_n(&c->skel->bss->active, c->slots, __ATOMIC_RELEASE);
 }
 
-static void forget(struct classifier *c, uint32_t slot, const struct step_rule *rule)
+/* With what the rule had counted before it came there. */
+static bool count_slot(const struct classifier *c, uint32_t slot, struct classify_counters *ret)
 {
+	_cleanup_free_
+	struct classify_counters *per_cpu = calloc((size_t)c->n_cpus, sizeof(*per_cpu));
+
+	*ret = c->slot[slot] ? c->slot[slot]->carried : (struct classify_counters){0};
+	if (!per_cpu || bpf_map__lookup_elem(c->skel->maps.counters, &slot, sizeof(slot), per_cpu,
+					     (size_t)c->n_cpus * sizeof(*per_cpu), 0) < 0)
+		return false;
+	for (int i = 0; i < c->n_cpus; i++) {
+		ret->matched += per_cpu[i].matched;
+		ret->dropped += per_cpu[i].dropped;
+		ret->shaped += per_cpu[i].shaped;
+		ret->answered += per_cpu[i].answered;
+	}
+	return true;
+}
+
+/* Also what was written of it by half. */
+static void forget(struct classifier *c, uint32_t slot)
+{
+	struct slot *s = c->slot[slot];
+
 	delete_cidrs(c, slot, &everything);
-	delete_cidrs(c, slot, &rule->include);
-	delete_cidrs(c, slot, &rule->exclude);
+	if (s) {
+		delete_cidrs(c, slot, &s->include);
+		delete_cidrs(c, slot, &s->exclude);
+	}
+	free(s);
+	c->slot[slot] = NULL;
+}
+
+/* Into a free slot, which does not count yet. Returns it, or a negative errno. */
+static int place(struct classifier *c, const struct step_rule *rule, uint64_t deadline_boot_ns)
+{
+	int slot = free_slot(c), r;
+
+	if (slot < 0)
+		return slot;
+	c->slot[slot] = calloc(1, sizeof(*c->slot[slot]));
+	if (!c->slot[slot])
+		return -ENOMEM;
+	c->slot[slot]->include = rule->include;
+	c->slot[slot]->exclude = rule->exclude;
+	r = write_rule(c, (uint32_t)slot, rule, deadline_boot_ns);
+	if (r < 0) {
+		forget(c, (uint32_t)slot);
+		return r;
+	}
+	c->next_slot = (unsigned)slot + 1;
+	return slot;
 }
 
 int classifier_rule_add(struct classifiers *all, struct step_rule *rule, uint64_t deadline_boot_ns)
 {
 	struct classifier *c = find(all, &rule->hook);
-	int slot = c ? free_slot(c) : -ENOENT;
-	int r;
+	int slot = c ? place(c, rule, deadline_boot_ns) : -ENOENT;
 
 	if (slot < 0)
 		return slot;
-	r = write_rule(c, (uint32_t)slot, rule, deadline_boot_ns);
-	if (r < 0) {
-		forget(c, (uint32_t)slot, rule);
-		return r;
-	}
 	rule->slot = (uint64_t)slot + 1;
 	c->slots |= 1ull << slot;
-	c->next_slot = (unsigned)slot + 1;
 	set_active(c);
 	return 0;
 }
 
-/* Written over in place: all but the threshold is the same before and after, so a packet sees one
- * of the two. */
-int classifier_rule_change(struct classifiers *all, const struct step_rule *rule)
+/* Both bits change in one store, and the program reads them once per packet. */
+static int move_rule(struct classifier *c, struct step_rule *rule, uint32_t from,
+		     uint64_t deadline_boot_ns)
 {
-	const struct classifier *c = find(all, &rule->hook);
+	int to = place(c, rule, deadline_boot_ns);
+
+	if (to < 0) {
+		rule->include = c->slot[from]->include;
+		rule->exclude = c->slot[from]->exclude;
+		return to;
+	}
+	c->slots = (c->slots & ~(1ull << from)) | 1ull << to;
+	set_active(c);
+	(void)count_slot(c, from, &c->slot[to]->carried);
+	forget(c, from);
+	rule->slot = (uint64_t)to + 1;
+	return 0;
+}
+
+static bool has_prefixes_of(const struct slot *s, const struct step_rule *rule)
+{
+	return memcmp(&s->include, &rule->include, sizeof(s->include)) == 0 &&
+	       memcmp(&s->exclude, &rule->exclude, sizeof(s->exclude)) == 0;
+}
+
+/* The threshold is written over in place: all else is the same before and after, so a packet sees
+ * one of the two. */
+int classifier_rule_change(struct classifiers *all, struct step_rule *rule)
+{
+	struct classifier *c = find(all, &rule->hook);
 	uint32_t slot = (uint32_t)rule->slot - 1;
 	struct classify_rule r;
 	int e;
@@ -347,6 +421,8 @@ int classifier_rule_change(struct classifiers *all, const struct step_rule *rule
 	e = bpf_map__lookup_elem(c->skel->maps.rules, &slot, sizeof(slot), &r, sizeof(r), 0);
 	if (e < 0)
 		return e;
+	if (!has_prefixes_of(c->slot[slot], rule))
+		return move_rule(c, rule, slot, r.deadline_boot_ns);
 	r.threshold = rule->rule.threshold;
 	return bpf_map__update_elem(c->skel->maps.rules, &slot, sizeof(slot), &r, sizeof(r),
 				    BPF_EXIST);
@@ -361,29 +437,14 @@ void classifier_rule_clear(struct classifiers *all, const struct step_rule *rule
 		return;
 	c->slots &= ~(1ull << slot);
 	set_active(c);
-	forget(c, slot, rule);
+	forget(c, slot);
 }
 
 bool classifier_rule_count(const struct classifiers *all, const struct step_rule *rule,
 			   struct classify_counters *ret)
 {
 	const struct classifier *c = find(all, &rule->hook);
-	uint32_t slot = (uint32_t)rule->slot - 1;
-	_cleanup_free_
-	struct classify_counters *per_cpu = NULL;
 
 	*ret = (struct classify_counters){0};
-	if (!c || rule->slot == 0)
-		return false;
-	per_cpu = calloc((size_t)c->n_cpus, sizeof(*per_cpu));
-	if (!per_cpu || bpf_map__lookup_elem(c->skel->maps.counters, &slot, sizeof(slot), per_cpu,
-					     (size_t)c->n_cpus * sizeof(*per_cpu), 0) < 0)
-		return false;
-	for (int i = 0; i < c->n_cpus; i++) {
-		ret->matched += per_cpu[i].matched;
-		ret->dropped += per_cpu[i].dropped;
-		ret->shaped += per_cpu[i].shaped;
-		ret->answered += per_cpu[i].answered;
-	}
-	return true;
+	return c && rule->slot > 0 && count_slot(c, (uint32_t)rule->slot - 1, ret);
 }

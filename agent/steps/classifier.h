@@ -51,8 +51,10 @@ int classifier_detach(struct classifiers *all, const struct step_hook *hook);
 /* Puts a rule into a free slot and makes it count from now on. Returns 0, -ENOSPC (no free slot, or
  * too many prefixes), or another errno. Clearing makes it not count, at once. */
 int classifier_rule_add(struct classifiers *all, struct step_rule *rule, uint64_t deadline_boot_ns);
-int classifier_rule_change(struct classifiers *all,
-			   const struct step_rule *rule); /* its threshold */
+
+/* Its threshold, and its prefixes: with other ones it moves to another slot, and every packet is
+ * judged by the ones or the others. Returns as classifier_rule_add(); then it is as it was. */
+int classifier_rule_change(struct classifiers *all, struct step_rule *rule);
 void classifier_rule_clear(struct classifiers *all, const struct step_rule *rule);
 
 /* Returns false when there is no such rule. */

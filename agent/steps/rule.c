@@ -2,6 +2,7 @@
 /* One rule in a classifier. It lives in a map that dies with faultd, or with the filter, and
  * carries the fault's deadline itself. */
 #include <errno.h>
+#include <string.h>
 
 #include "steps/classifier.h"
 #include "steps/kinds.h"
@@ -28,9 +29,15 @@ int rule_apply(struct step *s, const struct step_env *env, struct error *e)
 
 bool rule_prepare_update(struct step *s, const struct step *fresh)
 {
-	bool changed = s->rule.rule.threshold != fresh->rule.rule.threshold;
+	struct step_rule *was = &s->rule;
+	const struct step_rule *now = &fresh->rule;
+	bool changed = was->rule.threshold != now->rule.threshold ||
+		       memcmp(&was->include, &now->include, sizeof(now->include)) != 0 ||
+		       memcmp(&was->exclude, &now->exclude, sizeof(now->exclude)) != 0;
 
-	s->rule.rule.threshold = fresh->rule.rule.threshold;
+	was->rule.threshold = now->rule.threshold;
+	was->include = now->include;
+	was->exclude = now->exclude;
 	return changed;
 }
 

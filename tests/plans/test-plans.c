@@ -331,6 +331,45 @@ static void read_so_far(const cJSON *facts, struct facts *ret, struct plan *so_f
 	ret->so_far = array ? so_far : NULL;
 }
 
+static int add_peer(const char *item, void *arg)
+{
+	return peer_list_add(arg, item);
+}
+
+static void read_name(const cJSON *item, struct resolved *r)
+{
+	struct named_peer *p = (struct named_peer *)resolved_find(r, item->string);
+	const cJSON *prefix;
+
+	if (cJSON_IsString(item))
+		named_peer_no_answer(p, item->valuestring);
+	if (!cJSON_IsArray(item))
+		return;
+	p->kind = is_set_name(item->string) ? NAMED_SET : NAMED_HOST;
+	cJSON_ArrayForEach(prefix, item)
+		assert_int_equal(cidr_list_add(&p->list, prefix->valuestring), 0);
+}
+
+/* "names": what each means, or why it means nothing; null: a set that is nowhere defined.
+ * "spared": as in the policy. */
+static void read_names(const cJSON *facts, struct facts *ret)
+{
+	const cJSON *names = cJSON_GetObjectItemCaseSensitive(facts, "names"), *item;
+	struct peer_list list = {0}, spared = {0};
+	struct resolved *r;
+
+	if (!names)
+		return;
+	assert_int_equal(str_each_item(string_of(facts, "spared", ""), add_peer, &spared), 0);
+	cJSON_ArrayForEach(item, names)
+		assert_int_equal(name_list_add(&list.names, item->string), 0);
+	r = resolved_new((const struct peer_list *[]){&list}, 1, &spared);
+	assert_non_null(r);
+	(void)str_copy(r->sets_path, sizeof(r->sets_path), "/etc/faultd/networks.json");
+	cJSON_ArrayForEach(item, names) read_name(item, r);
+	ret->resolved = r;
+}
+
 static void read_facts(const cJSON *facts, const struct policy *policy, struct plan *so_far,
 		       struct facts *ret)
 {
@@ -338,7 +377,7 @@ static void read_facts(const cJSON *facts, const struct policy *policy, struct p
 
 	check_known(facts,
 		    " cpus interfaces flows processes soFar ownPids callerPid seed user tcx grade "
-		    " aims cgroups leaf memory mount units exhaust places kept ");
+		    " aims cgroups leaf memory mount units exhaust places kept names spared ");
 	*ret = (struct facts){.policy = policy,
 			      .caller_pid = (pid_t)number_of(facts, "callerPid", 0),
 			      .seed = (uint64_t)number_of(facts, "seed", 0),
@@ -363,6 +402,7 @@ static void read_facts(const cJSON *facts, const struct policy *policy, struct p
 		read_units(facts, &ret->unit);
 	read_exhaust(facts, ret); /* shares its place with the mount's */
 	read_so_far(facts, ret, so_far);
+	read_names(facts, ret);
 }
 
 static void print_flow(const struct classify_flow *f, struct text *t)
@@ -487,6 +527,7 @@ static void run(const cJSON *json, struct text *t)
 		print_plan(a, params, &facts, t);
 	}
 	plan_done(&so_far);
+	free((struct resolved *)facts.resolved);
 	free(params);
 }
 

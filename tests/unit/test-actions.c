@@ -348,7 +348,7 @@ static void test_bad_aliases(void **state)
 		{"AWSFIS-Run-Network-Blackhole-Port",
 		 "{\"DurationSeconds\":\"1\",\"Protocol\":\"tcp\"}", "parameters.Port"},
 		{"AWSFIS-Run-Network-Packet-Loss-Sources",
-		 "{\"DurationSeconds\":\"1\",\"Sources\":\"no where\"}", "parameters.Sources"},
+		 "{\"DurationSeconds\":\"1\",\"Sources\":\"10.0.0.256\"}", "parameters.Sources"},
 	};
 
 	for (size_t i = 0; i < COUNT(cases); i++) {

@@ -36,17 +36,22 @@ static void test_full(void **state)
 	struct policy p;
 	struct error e;
 
-	assert_int_equal(parse("{\"maxDuration\":\"10m\",\"maxFaults\":1,\"irreversible\":\"deny\","
-			       "\"protectedProcesses\":[\"postgres\",\"my-very-long-daemon\"],"
-			       "\"group\":\"wheel\",\"classifierHook\":\"clsact\"}",
-			       &p, &e),
-			 0);
+	assert_int_equal(
+		parse("{\"maxDuration\":\"10m\",\"maxFaults\":1,\"irreversible\":\"deny\","
+		      "\"protectedProcesses\":[\"postgres\",\"my-very-long-daemon\"],"
+		      "\"group\":\"wheel\",\"classifierHook\":\"clsact\",\"networkSets\":\"/x\","
+		      "\"networkSpared\":[\"10.0.0.1\",\"broker.example.com\"]}",
+		      &p, &e),
+		0);
 	assert_int_equal(p.max_duration_ms, 600000);
 	assert_int_equal(p.max_faults, 1);
 	assert_int_equal(p.irreversible, IRREVERSIBLE_DENY);
 	assert_int_equal(p.protected_processes.n, 2);
 	assert_string_equal(p.group, "wheel");
 	assert_int_equal(p.hook, HOOK_CLSACT);
+	assert_string_equal(p.network_sets, "/x");
+	assert_int_equal(p.network_spared.cidrs.n, 1);
+	assert_int_equal(p.network_spared.names.n, 1);
 	assert_true(policy_protects(&p, "postgres", false));
 	assert_true(policy_protects(&p, "my-very-long-da", false));
 	assert_true(policy_protects(&p, "sshd", false));
@@ -70,6 +75,8 @@ static void test_bad(void **state)
 		{"{\"protectedProcesses\":\"a,,b\"}", "protectedProcesses"},
 		{"{\"group\":\"\"}", "group"},
 		{"{\"classifierHook\":\"xdp\"}", "classifierHook"},
+		{"{\"networkSets\":\"sets.json\"}", "networkSets"},
+		{"{\"networkSpared\":\"10.0.0.256\"}", "networkSpared"},
 		{"{\"maxFault\":1}", "maxFault"},
 	};
 

@@ -46,7 +46,7 @@ LIBRARIES = {
     "cJSON": (
         r"cjson/|cJSON",
         r"\bcJSON",
-        r"plan/(schema|json_read|request|policy)\.[ch]|actions/action\.[ch]|(fault|api|channel|ctl)/.*",
+        r"plan/(schema|json_read|request|policy|peers)\.[ch]|actions/action\.[ch]|(fault|api|channel|ctl)/.*",
     ),
     "libmicrohttpd": (r"microhttpd", r"\bMHD_", r"api/http\.c"),
     "libbpf": (r"bpf/", r"\b(libbpf_|bpf_(object|program|map|link|tc|prog)__)\w+", r"steps/classifier\.c"),
