@@ -48,7 +48,7 @@ const struct action *action_find(const char *name, const struct alias **ret_alia
 /* Where an alias' parameters go that are no row of ours: behind the action's own struct. */
 struct alias_extra {
 	int64_t seconds;
-	char ignored[64];
+	char ignored[1024]; /* such as labels of a pod */
 };
 
 static const struct row *own_row(const struct action *a, const char *name)

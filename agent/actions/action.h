@@ -114,6 +114,7 @@ struct facts {
 	struct kept_list *kept; /* what goes with them when they go down; owned, may be NULL */
 	struct classify_flow flows[FLOWS_MAX]; /* connections of the caller's SSH session */
 	size_t n_flows;
+	struct cidr_list subnets; /* of these interfaces; read when they are to be spared */
 	bool tcx;
 	uint32_t shaper_id; /* given: of the fault's first shaper, the next ones count on. No two
 			       open faults of a faultd have one of its low 16 bits in common */

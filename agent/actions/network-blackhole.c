@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* network-blackhole: the victim sees every matching packet vanish.
  * Changed and put back as for network-loss, of which it is the 100 % case with its own defaults. */
+#include "actions/fis.h"
 #include "actions/network.h"
 
 struct network_blackhole {
@@ -29,17 +30,41 @@ static void describe(const void *params, struct text *t)
 	network_describe(&((const struct network_blackhole *)params)->network, t);
 }
 
+/* FIS has no interface here, for its rules are the host's. */
 static const struct alias_row ssm_rows[] = {
 	{.name = "Protocol", .row = "protocol", .required = true},
 	{.name = "Port", .row = "ports", .required = true},
 	{.name = "TrafficType", .row = "direction", .def = "ingress"},
-	{.name = "Interface",
-	 .row = "interface",
-	 .def = "ALL"}, /* the document has none: its rule is the host's */
-	{.name = "DurationSeconds", .row = "duration", .required = true},
-	{.name = "InstallDependencies", .row = ""}, /* there are none to install */
+	{.name = "Interface", .row = "interface", .def = "ALL"},
+	FIS_SSM_ROWS,
 	{0}};
-static const struct alias aliases[] = {{"AWSFIS-Run-Network-Blackhole-Port", ssm_rows}, {0}};
+static const struct alias_row ssm_ecs_rows[] = {
+	{.name = "Protocol", .row = "protocol", .def = "tcp"},
+	{.name = "Port", .row = "ports", .required = true},
+	{.name = "TrafficType", .row = "direction", .required = true},
+	{.name = "Interface", .row = "interface", .def = "ALL"},
+	FIS_SSM_ECS_ROWS,
+	FIS_SSM_ROWS,
+	{0}};
+static const struct alias_row ecs_rows[] = {
+	{.name = "protocol", .row = "protocol", .def = "tcp"},
+	{.name = "port", .row = "ports", .required = true},
+	{.name = "trafficType", .row = "direction", .required = true},
+	{.name = "interface", .row = "interface", .def = "ALL"},
+	FIS_ECS_ROWS,
+	{0}};
+static const struct alias_row eks_rows[] = {
+	{.name = "protocol", .row = "protocol", .required = true},
+	{.name = "port", .row = "ports", .required = true},
+	{.name = "trafficType", .row = "direction", .required = true},
+	{.name = "interface", .row = "interface", .def = "ALL"},
+	FIS_EKS_ROWS,
+	{0}};
+static const struct alias aliases[] = {{"AWSFIS-Run-Network-Blackhole-Port", ssm_rows},
+				       {"AWSFIS-Run-Network-Blackhole-Port-ECS", ssm_ecs_rows},
+				       {"aws:ecs:task-network-blackhole-port", ecs_rows},
+				       {"aws:eks:pod-network-blackhole-port", eks_rows},
+				       {0}};
 
 extern const struct action action_network_blackhole;
 const struct action action_network_blackhole = {

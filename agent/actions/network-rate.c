@@ -6,11 +6,7 @@
  * deleting filter and device; the rule itself ends at the deadline in any case. */
 #include <math.h>
 
-#include "actions/grade.h"
-#include "actions/network.h"
-
-#define RATE_MIN 8000 /* bit/s: one packet takes 1.5 s */
-#define RATE_MAX 1e12
+#include "actions/shaping.h"
 
 struct network_rate {
 	struct network network;
@@ -32,8 +28,8 @@ static const struct row rows[] = {
 	{.name = "burst",
 	 .type = ROW_BYTES,
 	 FIELD(struct network_rate, burst),
-	 .min = 2000,
-	 .max = 0x1p30,
+	 .min = BURST_MIN,
+	 .max = BURST_MAX,
 	 .unit = "bytes",
 	 .text = "so much passes at once after a pause; by default what comes in 10 ms, at least 10 KiB"},
 	{.name = "queue",

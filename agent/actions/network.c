@@ -176,13 +176,20 @@ int network_look(const struct network *n, struct facts *facts, struct error *e)
 int network_look_shaping(bool netem, struct error *e)
 {
 	const char *lacks = feature_shaping_lacks();
+	const char *instead =
+		"network-loss (model bernoulli), network-blackhole and network-partition";
 
 	if (!lacks && netem && !feature_netem())
-		lacks = "netem (sch_netem)";
+		return error_set(
+			e, ERROR_UNSUPPORTED, -EOPNOTSUPP,
+			"this kernel has no netem (sch_netem), through which packets would go; "
+			"%s do without, and network-rate",
+			instead);
 	if (!lacks)
 		return 0;
 	return error_set(e, ERROR_UNSUPPORTED, -EOPNOTSUPP,
-			 "this kernel has no %s, through which packets would go", lacks);
+			 "this kernel has no %s, through which packets would go; %s do without",
+			 lacks, instead);
 }
 
 static uint8_t copy_ports(const struct port_list *from, struct classify_ports *to)

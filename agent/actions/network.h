@@ -20,9 +20,9 @@ struct network {
 	struct port_list source_ports;
 	struct peer_list peers;
 	struct peer_list exclude_peers;
-	uint64_t resolve_every_ms;
 	int connections; /* enum network_connections */
 	double flows;    /* percent */
+	uint64_t resolve_every_ms;
 	bool visible;
 	double packets; /* percent that is impaired, by chance */
 	bool allow_lockout;
@@ -42,11 +42,13 @@ extern const char *const network_protocols[];
 extern const char *const network_connections[];
 
 /* The rows, for a params struct whose member `network` is a struct network. */
-#define NETWORK_ROWS(params, default_direction)                                                                      \
+#define NETWORK_ROWS(params, default_direction) \
+	NETWORK_ROWS_OF(params, "DEFAULT", default_direction, false)
+#define NETWORK_ROWS_OF(params, default_interface, default_direction, peers_needed)                                  \
 	{.name = "interface",                                                                                        \
 	 .type = ROW_NAMES,                                                                                          \
 	 FIELD(params, network.interface),                                                                           \
-	 .def = "DEFAULT",                                                                                           \
+	 .def = default_interface,                                                                                   \
 	 .text = "interfaces; DEFAULT is the one of the default route, ALL is all but loopback"},                    \
 		{.name = "direction",                                                                                \
 		 .type = ROW_ENUM,                                                                                   \
@@ -71,6 +73,7 @@ extern const char *const network_connections[];
 		{.name = "peers",                                                                                    \
 		 .type = ROW_PEERS,                                                                                  \
 		 FIELD(params, network.peers),                                                                       \
+		 .required = peers_needed,                                                                           \
 		 .text = "only packets exchanged with these: addresses, prefixes, names of hosts or sets, ALL"},     \
 		{.name = "excludePeers",                                                                             \
 		 .type = ROW_PEERS,                                                                                  \

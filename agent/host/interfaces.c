@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "host/interfaces.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <linux/if_addr.h>
 #include <linux/ethtool.h>
 #include <linux/pkt_sched.h>
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <net/if_arp.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -136,6 +139,39 @@ static int add_name(const struct interface *i, void *arg)
 void interface_names(struct text *t)
 {
 	(void)interface_each(add_name, t);
+}
+
+struct addresses {
+	uint32_t index;
+	int (*each)(const char *address, void *arg);
+	void *arg;
+};
+
+static int each_address(const struct nlmsghdr *m, void *arg)
+{
+	const struct addresses *a = arg;
+	const struct ifaddrmsg *info = NLMSG_DATA(m);
+	const struct rtattr *address = nl_find(m, sizeof(*info), IFA_ADDRESS);
+	size_t size = info->ifa_family == AF_INET ? 4 : 16;
+	char shown[INET6_ADDRSTRLEN];
+	char prefix[INET6_ADDRSTRLEN + 4];
+
+	if (m->nlmsg_type != RTM_NEWADDR || info->ifa_index != a->index || !address ||
+	    (info->ifa_family != AF_INET && info->ifa_family != AF_INET6) ||
+	    RTA_PAYLOAD(address) < size ||
+	    !inet_ntop(info->ifa_family, RTA_DATA(address), shown, sizeof(shown)))
+		return 0;
+	(void)snprintf(prefix, sizeof(prefix), "%s/%u", shown, info->ifa_prefixlen);
+	return a->each(prefix, a->arg);
+}
+
+int interface_addresses(uint32_t ifindex, int (*each)(const char *address, void *arg), void *arg)
+{
+	struct nl_request q;
+	struct addresses a = {ifindex, each, arg};
+
+	(void)nl_begin(&q, RTM_GETADDR, 0, sizeof(struct ifaddrmsg));
+	return nl_dump(&q, each_address, &a);
 }
 
 int interface_l2_length(const struct interface *i)

@@ -33,6 +33,10 @@ void interface_names(struct text *t);
  * not know this type of link. */
 int interface_l2_length(const struct interface *i);
 
+/* Calls `each` for every address of the interface with its prefix, "10.0.0.5/24"; what it returns
+ * other than 0 ends it. */
+int interface_addresses(uint32_t ifindex, int (*each)(const char *address, void *arg), void *arg);
+
 /* Its MTU, and its speed in Mbit/s; 0: unknown, as of many virtual ones. */
 uint32_t interface_mtu(const char *name);
 uint32_t interface_speed_mbit(const char *name);

@@ -5,6 +5,7 @@
 #include <regex.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include <cjson/cJSON.h>
 
@@ -12,9 +13,10 @@
 
 bool is_set_name(const char *name)
 {
-	static const char pattern[] = "^(s3|dynamodb|[a-z]{3,5}[0-9]-([a-z]+[0-9]+-)*az[0-9]+|"
-				      "[a-z]{2}(-[a-z]+)?-(central|north|south|east|west|"
-				      "(north|south)(east|west))-[0-9]+(-[a-z0-9]+)*[a-z])$";
+	static const char pattern[] =
+		"^(s3|s3express|dynamodb|vpc|availability-zone|pl-[0-9a-f]+|[a-z]{3,5}[0-9]-([a-z]+[0-9]+-)*az[0-9]+|"
+		"[a-z]{2}(-[a-z]+)?-(central|north|south|east|west|"
+		"(north|south)(east|west))-[0-9]+(-[a-z0-9]+)*[a-z])$";
 	regex_t r;
 	bool yes;
 
@@ -28,7 +30,7 @@ bool is_set_name(const char *name)
 static struct named_peer *find(struct resolved *r, const char *name)
 {
 	for (size_t i = 0; i < r->n; i++) {
-		if (str_eq(r->peer[i].name, name))
+		if (strcasecmp(r->peer[i].name, name) == 0)
 			return &r->peer[i];
 	}
 	return NULL;
@@ -115,7 +117,7 @@ static int take_set(struct resolved *r, const cJSON *json, const cJSON *set, str
 				   "an array of 1 to 128 addresses or prefixes", "%s: %s is %s",
 				   r->sets_path, name, got == -E2BIG ? "too long" : "not that");
 	for (const cJSON *o = json->child; o != set; o = o->next) {
-		if (str_eq(o->string, set->string))
+		if (strcasecmp(o->string, set->string) == 0)
 			return error_field(e, field, r->sets_path, "each name once",
 					   "%s: %s is given twice", r->sets_path, name);
 	}

@@ -12,7 +12,8 @@
 enum named_kind {
 	NAMED_HOST,
 	NAMED_SET,
-	NAMED_RESERVED, /* S3, DYNAMODB, a zone: only ever a set, and no file defines it */
+	NAMED_RESERVED, /* what FIS calls so, such as S3 or a zone: only ever a set, and no file
+			   defines it */
 };
 
 struct named_peer {
@@ -23,7 +24,7 @@ struct named_peer {
 	char why[96];              /* the last answer was none: why; or "" */
 };
 
-/* All names of one request, and of networkSpared. */
+/* All names of one request, and of networkSpared. Upper and lower case are the same. */
 struct resolved {
 	char sets_path[256]; /* that was read, for people */
 	struct peer_list spared;

@@ -184,12 +184,16 @@ static int read_quantity(const struct reading *in, const char *s)
 	uint64_t whole;
 	double v;
 
-	if (rate_parse(s, &v) < 0) {
-		if (is_rate)
+	if (is_rate) {
+		if (rate_parse(s, &v) < 0)
 			return refuse(in, s, "is no rate");
-		if (duration_parse(s, &whole) < 0 && bytes_parse(s, &whole) < 0)
+	} else if (str_to_double(s, &v) < 0) {
+		if (duration_parse_us(s, &whole) == 0)
+			v = (double)whole / 1000;
+		else if (bytes_parse(s, &whole) == 0)
+			v = (double)whole;
+		else if (rate_parse(s, &v) < 0)
 			return refuse(in, s, "is none of them");
-		v = (double)whole;
 	}
 	*(double *)in->to = v;
 	return check_range(in, v, s);

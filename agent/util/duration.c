@@ -7,18 +7,20 @@
 #include <stdbool.h>
 #include <string.h>
 
-#define YEAR_MS (366ULL * 24 * 3600 * 1000)
+#define YEAR_US (366ULL * 24 * 3600 * 1000000)
 
 struct unit {
 	const char *name;
-	uint64_t ms;
+	uint64_t us;
 	int rank; /* falling from left to right: 1m30s, never 30s1m */
 };
 
-static const struct unit short_units[] = {
-	{"d", 86400000, 5}, {"h", 3600000, 4}, {"ms", 1, 1}, {"m", 60000, 3}, {"s", 1000, 2}};
-static const struct unit iso_date_units[] = {{"D", 86400000, 5}};
-static const struct unit iso_time_units[] = {{"H", 3600000, 4}, {"M", 60000, 3}, {"S", 1000, 2}};
+static const struct unit short_units[] = {{"d", 86400000000, 6}, {"h", 3600000000, 5},
+					  {"us", 1, 1},          {"ms", 1000, 2},
+					  {"m", 60000000, 4},    {"s", 1000000, 3}};
+static const struct unit iso_date_units[] = {{"D", 86400000000, 6}};
+static const struct unit iso_time_units[] = {
+	{"H", 3600000000, 5}, {"M", 60000000, 4}, {"S", 1000000, 3}};
 
 static const struct unit *find_unit(const struct unit *units, size_t n, const char *s)
 {
@@ -55,7 +57,7 @@ static size_t read_thousandths(const char *s, uint64_t *ret)
 }
 
 /* Reads number-unit pairs up to the end of `s` or to the character `stop`. */
-static int read_units(const char **s, char stop, const struct unit *units, size_t n, uint64_t *ms)
+static int read_units(const char **s, char stop, const struct unit *units, size_t n, uint64_t *us)
 {
 	int rank = 99;
 
@@ -69,49 +71,62 @@ static int read_units(const char **s, char stop, const struct unit *units, size_
 		u = find_unit(units, n, *s + len);
 		if (!u || u->rank >= rank)
 			return -EINVAL;
-		if (thousandths / 1000 > YEAR_MS / u->ms)
+		if (thousandths / 1000 > YEAR_US / u->us)
 			return -ERANGE;
-		if (thousandths * u->ms % 1000 != 0)
+		if (thousandths * u->us % 1000 != 0)
 			return -EINVAL;
 		rank = u->rank;
-		*ms += thousandths * u->ms / 1000;
+		*us += thousandths * u->us / 1000;
 		*s += len + strlen(u->name);
 	}
 	return rank == 99 ? -ENODATA : 0;
 }
 
-static int parse_iso(const char *s, uint64_t *ms)
+static int parse_iso(const char *s, uint64_t *us)
 {
 	int date, time = -ENODATA;
 
-	date = read_units(&s, 'T', iso_date_units, ARRAY_SIZE(iso_date_units), ms);
+	date = read_units(&s, 'T', iso_date_units, ARRAY_SIZE(iso_date_units), us);
 	if (date < 0 && date != -ENODATA)
 		return date;
 	if (*s == 'T') {
 		s++;
-		time = read_units(&s, '\0', iso_time_units, ARRAY_SIZE(iso_time_units), ms);
+		time = read_units(&s, '\0', iso_time_units, ARRAY_SIZE(iso_time_units), us);
 		if (time < 0)
 			return time == -ENODATA ? -EINVAL : time;
 	}
 	return date < 0 && time < 0 ? -EINVAL : 0;
 }
 
-int duration_parse(const char *s, uint64_t *ret_ms)
+int duration_parse_us(const char *s, uint64_t *ret_us)
 {
-	uint64_t ms = 0;
+	uint64_t us = 0;
 	int r;
 
 	if (s[0] == 'P') {
 		s++;
-		r = parse_iso(s, &ms);
+		r = parse_iso(s, &us);
 	} else {
-		r = read_units(&s, '\0', short_units, ARRAY_SIZE(short_units), &ms);
+		r = read_units(&s, '\0', short_units, ARRAY_SIZE(short_units), &us);
 	}
 	if (r < 0)
 		return r == -ENODATA ? -EINVAL : r;
-	if (ms > YEAR_MS)
+	if (us > YEAR_US)
 		return -ERANGE;
-	*ret_ms = ms;
+	*ret_us = us;
+	return 0;
+}
+
+int duration_parse(const char *s, uint64_t *ret_ms)
+{
+	uint64_t us;
+	int r = duration_parse_us(s, &us);
+
+	if (r < 0)
+		return r;
+	if (us % 1000 != 0)
+		return -EINVAL;
+	*ret_ms = us / 1000;
 	return 0;
 }
 

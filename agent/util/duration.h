@@ -14,6 +14,9 @@
  * -ERANGE. */
 int duration_parse(const char *s, uint64_t *ret_ms);
 
+/* The same to the microsecond: `500us`, `1.25ms` as well. */
+int duration_parse_us(const char *s, uint64_t *ret_us);
+
 /* Writes it in the short form: 1500 -> "1.5s", 90000 -> "1m30s", 0 -> "0s". */
 void duration_print(uint64_t ms, struct text *t);
 

@@ -199,7 +199,13 @@ GOOD = {
     "kernel-panic": lambda w: {},
     "memory-stress": lambda w: {"bytes": "1MiB"},
     "network-blackhole": lambda w: {"interface": w.network.dev},
+    "network-corrupt": lambda w: {"interface": w.network.dev},
+    "network-duplicate": lambda w: {"interface": w.network.dev},
+    "network-impair": lambda w: {"interface": w.network.dev, "loss": 1},
+    "network-latency": lambda w: {"interface": w.network.dev, "delay": "1ms"},
     "network-loss": lambda w: {"interface": w.network.dev, "percent": 10},
+    "network-partition": lambda w: {"interface": w.network.dev, "peers": w.network.there},
+    "network-reorder": lambda w: {"interface": w.network.dev},
     "network-rate": lambda w: {"interface": w.network.dev, "rate": "10mbit"},
     "process-kill": lambda w: {"pid": [w.victim], "signal": "SIGURG"},  # ignored, but not anybody may send it
     "process-pause": lambda w: {"pid": [w.victim]},
@@ -212,6 +218,7 @@ ACTIONS = sorted(GOOD)
 HOST_ACTIONS = {"host-reboot", "host-shutdown", "kernel-panic"}
 IRREVERSIBLE = HOST_ACTIONS | {"process-kill"}
 NOT_STARTED_HERE = HOST_ACTIONS | {"clock-skew", "service-stop"}
+NEEDS_NETEM = {"network-corrupt", "network-duplicate", "network-impair", "network-latency", "network-reorder"}
 
 # Where they can be aimed. test_the_catalogue() compares this with the parameters they have.
 INSIDE = {"cpu-stress", "memory-stress", "io-stress", "disk-fill", "disk-throttle", "resource-exhaust", "process-kill",
@@ -220,7 +227,7 @@ AT_PROCESSES = {"process-kill", "process-pause", "resource-exhaust"}
 AT_PATHS = {"disk-fill", "disk-freeze", "disk-throttle", "io-stress"}
 AT_UNITS = INSIDE | {"service-stop"}
 GRADED = {"cpu-stress", "memory-stress", "io-stress", "disk-fill", "disk-throttle", "resource-exhaust", "network-loss",
-          "network-rate"}
+          "network-rate", *NEEDS_NETEM - {"network-impair"}}
 
 
 def inside(w, action):
@@ -550,6 +557,8 @@ COMPOSING = {
     "memory-stress": GOOD["memory-stress"],
     "network-blackhole": GOOD["network-blackhole"],
     "network-loss": GOOD["network-loss"],
+    "network-partition": GOOD["network-partition"],
+    **{action: GOOD[action] for action in NEEDS_NETEM},
     "network-rate": GOOD["network-rate"],
     "process-kill": lambda w: {"name": NAME, "signal": "SIGURG", "interval": "1s"},
     "process-pause": GOOD["process-pause"],
@@ -587,6 +596,8 @@ def test_exclusive(world, action):
 
 @pytest.mark.parametrize("action", sorted(COMPOSING))
 def test_composes(world, action):
+    if action in NEEDS_NETEM and (why := harness.why_no_netem()):
+        pytest.skip(why)
     w = world
     w.victim
     parameters = COMPOSING[action](w)
@@ -687,7 +698,26 @@ TOGETHER = {
         ({"protocol": "any", "connections": "new"}, "connections")],
     "network-loss": lambda w: [
         ({"interface": "fdnone9"}, "interface"), ({"protocol": "icmp", "sourcePorts": 80}, "sourcePorts"),
+        ({"visible": True, "direction": "ingress"}, "visible"),
+        *(({name: 5}, name) for name in ("correlation", "p13", "p31", "p32", "p23", "p14", "p", "r", "lossInBad", "lossInGood")),
+        ({"model": "random", "p13": 5}, "p13"), ({"model": "random", "visible": True}, "visible"),
+        ({"model": "state"}, "p13"), ({"model": "state", "p13": 0}, "p13"), ({"model": "state", "p13": 5, "r": 0}, "r"),
+        ({"model": "state", "p13": 60, "p14": 41}, "p13"), ({"model": "state", "p13": 60, "p31": 60, "p32": 41}, "p31"),
+        ({"model": "state", "p13": 5, "to": 5, "over": "1s"}, "over"),
+        ({"model": "gilbert-elliott"}, "p"), ({"model": "gilbert-elliott", "r": 5}, "p"),
+        ({"model": "gilbert-elliott", "p": 5, "correlation": 0}, "correlation")],
+    "network-partition": lambda w: [
+        ({"interface": "fdnone9"}, "interface"), ({"excludePeers": w.network.there}, "excludePeers"),
         ({"visible": True, "direction": "ingress"}, "visible")],
+    "network-corrupt": lambda w: [({"interface": "fdnone9"}, "interface"), ({"protocol": "icmp", "ports": 80}, "ports")],
+    "network-duplicate": lambda w: [({"interface": "fdnone9"}, "interface"), ({"protocol": "icmp", "ports": 80}, "ports")],
+    "network-reorder": lambda w: [({"interface": "fdnone9"}, "interface"), ({"percent": 100}, "percent")],
+    "network-latency": lambda w: [
+        ({"interface": "fdnone9"}, "interface"), ({"delay": 0}, "delay"), ({"delay": "0ms", "from": 0, "over": "1s"}, "delay"),
+        ({"correlation": 5}, "correlation"), ({"delay": "0.5us"}, "delay"), ({"delay": "601s"}, "delay")],
+    "network-impair": lambda w: [
+        ({"interface": "fdnone9"}, "interface"), ({"loss": None}, "delay"), ({"reorder": 5}, "reorder"),
+        ({"correlation": 5}, "correlation"), ({"burst": "10KiB"}, "burst"), ({"rate": "10bps"}, "rate"), ({"jitter": "3s"}, "jitter")],
     "network-rate": lambda w: [
         ({"interface": "fdnone9"}, "interface"), ({"rate": "7kbit"}, "rate"), ({"rate": "10MB"}, "rate"),
         ({"over": "1s"}, "from"), ({"over": "1s", "from": 100}, "from"), ({"burst": 100}, "burst")],
@@ -789,7 +819,7 @@ def test_a_dry_run_changes_nothing(world, action):
     with nothing_changes(w):
         for parameters in variants:
             status, plan = w.faultd.fault(action, duration_of(action), dryRun=True, parameters=parameters)
-            if status == 501 and action in NOT_STARTED_HERE:
+            if status == 501 and (action in NOT_STARTED_HERE or action in NEEDS_NETEM and harness.why_no_netem()):
                 assert plan["code"] == "NotSupportedException" and plan["message"], plan
                 continue
             assert status == 200, plan
@@ -833,7 +863,9 @@ UNPRIVILEGED = {
     "kernel-panic": {403},
     "memory-stress": {201},
     "network-blackhole": {501},
+    **{action: {501} for action in NEEDS_NETEM},
     "network-loss": {501},
+    "network-partition": {501},
     "network-rate": {501},
     "process-kill": {501},
     "process-pause": {501},

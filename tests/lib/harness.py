@@ -7,6 +7,7 @@ pairs, processes and namespaces of the test. Waiting is for events, with a gener
 
 import contextlib
 import ctypes
+import functools
 import http.client
 import itertools
 import json
@@ -361,6 +362,14 @@ class Network:
     def close(self):
         run("ip", "link", "del", self.dev, check=False)
         run("ip", "netns", "del", self.name, check=False)
+
+
+@functools.cache
+def why_no_netem():
+    """Asked of the kernel, in a namespace that is gone with the question. None: it has netem."""
+    script = "ip link set lo up && tc qdisc add dev lo root netem delay 1ms"
+    done = subprocess.run(["unshare", "-n", "sh", "-c", script], capture_output=True, text=True)
+    return None if done.returncode == 0 else "the kernel has no netem"
 
 
 def bpf_objects():

@@ -156,6 +156,14 @@ static void read_flows(const cJSON *facts, struct facts *ret)
 	}
 }
 
+static void read_subnets(const cJSON *facts, struct facts *ret)
+{
+	const cJSON *item;
+
+	cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(facts, "subnets"))
+		assert_int_equal(cidr_list_add(&ret->subnets, item->valuestring), 0);
+}
+
 static void read_processes(const cJSON *facts, struct facts *ret)
 {
 	static struct process people[PROCESSES_MAX];
@@ -375,9 +383,10 @@ static void read_facts(const cJSON *facts, const struct policy *policy, struct p
 {
 	const cJSON *own = cJSON_GetObjectItemCaseSensitive(facts, "ownPids");
 
-	check_known(facts,
-		    " cpus interfaces flows processes soFar ownPids callerPid seed user tcx grade "
-		    " aims cgroups leaf memory mount units exhaust places kept names spared ");
+	check_known(
+		facts,
+		" cpus interfaces flows processes soFar ownPids callerPid seed user tcx grade "
+		" aims cgroups leaf memory mount units exhaust places kept names spared subnets ");
 	*ret = (struct facts){.policy = policy,
 			      .caller_pid = (pid_t)number_of(facts, "callerPid", 0),
 			      .seed = (uint64_t)number_of(facts, "seed", 0),
@@ -392,6 +401,7 @@ static void read_facts(const cJSON *facts, const struct policy *policy, struct p
 	read_interfaces(facts, ret);
 	read_kept(facts, ret);
 	read_flows(facts, ret);
+	read_subnets(facts, ret);
 	read_processes(facts, ret);
 	read_aims(facts, ret);
 	read_cgroups(facts, &ret->cgroups);

@@ -136,6 +136,8 @@ static cJSON *least(const struct action *a)
 			cJSON_AddStringToObject(json, row->name, row->values[0]);
 		else if (row->required && row->type == ROW_STRING)
 			cJSON_AddStringToObject(json, row->name, "x");
+		else if (row->required && row->type == ROW_PEERS)
+			cJSON_AddStringToObject(json, row->name, "10.0.0.1");
 		else if (row->required)
 			cJSON_AddNumberToObject(json, row->name, row->min);
 	}
@@ -208,7 +210,9 @@ static void check_alias_row(const struct action *a, const struct alias *alias,
 	assert_true(r->from || !r->to);
 	for (const struct alias_row *other = alias->rows; other != r; other++) {
 		assert_string_not_equal(other->name, r->name);
-		assert_true(strcmp(r->row, "") == 0 || strcmp(other->row, r->row) != 0);
+		/* Lists are added up. */
+		assert_true(strcmp(r->row, "") == 0 || strcmp(other->row, r->row) != 0 ||
+			    row_of(a, r->row)->type == ROW_PEERS);
 	}
 }
 
@@ -289,16 +293,16 @@ static void test_aliases(void **state)
 		 30000},
 		{"AWSFIS-Run-Network-Packet-Loss",
 		 "{\"DurationSeconds\":\"30\",\"LossPercent\":\"15\"}",
-		 "{\"percent\":15,\"interface\":[\"DEFAULT\"],\"direction\":\"egress\",\"protocol\":\"any\"," LOSS_REST,
+		 "{\"percent\":15,\"model\":\"bernoulli\",\"interface\":[\"DEFAULT\"],\"direction\":\"egress\",\"protocol\":\"any\"," LOSS_REST,
 		 30000},
 		{"AWSFIS-Run-Network-Packet-Loss-Sources",
 		 "{\"DurationSeconds\":\"30\",\"Sources\":\"ALL\"}",
-		 "{\"percent\":7,\"interface\":[\"DEFAULT\"],\"direction\":\"ingress\",\"protocol\":\"any\","
+		 "{\"percent\":7,\"model\":\"bernoulli\",\"interface\":[\"DEFAULT\"],\"direction\":\"ingress\",\"protocol\":\"any\","
 		 "\"peers\":[\"ALL\"]," LOSS_REST,
 		 30000},
 		{"AWSFIS-Run-Network-Packet-Loss-Sources",
 		 "{\"DurationSeconds\":\"30\",\"Sources\":\"10.0.0.1,S3,www.example.com,2001:db8::/32\",\"TrafficType\":\"egress\"}",
-		 "{\"percent\":7,\"interface\":[\"DEFAULT\"],\"direction\":\"egress\",\"protocol\":\"any\","
+		 "{\"percent\":7,\"model\":\"bernoulli\",\"interface\":[\"DEFAULT\"],\"direction\":\"egress\",\"protocol\":\"any\","
 		 "\"peers\":[\"10.0.0.1/32\",\"2001:db8::/32\",\"S3\",\"www.example.com\"]," LOSS_REST,
 		 30000},
 	};

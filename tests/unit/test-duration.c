@@ -55,6 +55,29 @@ static void test_bad(void **state)
 	}
 }
 
+static void test_microseconds(void **state)
+{
+	static const struct {
+		const char *text;
+		uint64_t us;
+	} cases[] = {{"500us", 500},      {"0.5ms", 500},          {"1.001ms", 1001},
+		     {"0us", 0},          {"1ms1us", 1001},        {"1.5s", 1500000},
+		     {"PT0.25S", 250000}, {"366d", YEAR_MS * 1000}};
+	uint64_t us = 77;
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		assert_int_equal(duration_parse_us(cases[i].text, &us), 0);
+		assert_int_equal(us, cases[i].us);
+	}
+	assert_int_equal(duration_parse_us("0.5us", &us), -EINVAL);
+	assert_int_equal(duration_parse_us("1us1ms", &us), -EINVAL);
+	assert_int_equal(duration_parse_us("366d1us", &us), -ERANGE);
+	assert_int_equal(us, YEAR_MS * 1000);
+	assert_int_equal(duration_parse("1000us", &us), 0);
+	assert_int_equal(us, 1);
+	assert_int_equal(duration_parse("1001us", &us), -EINVAL);
+}
+
 static void test_too_long(void **state)
 {
 	static const char *const cases[] = {"367d",
@@ -138,7 +161,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_good),       cmocka_unit_test(test_bad),
 		cmocka_unit_test(test_too_long),   cmocka_unit_test(test_print),
-		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_round_trip), cmocka_unit_test(test_microseconds),
 	};
 
 	return cmocka_run_group_tests_name("duration", tests, NULL, NULL);

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "actions/shaping.h"
+
+#include <errno.h>
+#include <math.h>
+
+const char *const netem_distributions[] = {"uniform", "normal", "pareto", "paretonormal", NULL};
+
+static double longest(const struct delaying *d, const struct grading *g)
+{
+	double end = grading_end(g, d->delay_ms);
+
+	return end < g->from ? g->from : end; /* `from` may be no number, and is not more then */
+}
+
+int delaying_check(const struct delaying *d, const struct grading *g, struct error *e)
+{
+	if (d->jitter_ms > 0)
+		return 0;
+	if (d->correlation > 0)
+		return error_field(e, "parameters.correlation", "", "0, or jitter above 0",
+				   "without jitter every delay is the same");
+	if (g && longest(d, g) <= 0)
+		return error_field(e, "parameters.delay", "0", "delay or jitter above 0",
+				   "nothing would be delayed");
+	return 0;
+}
+
+void delaying_fill(const struct delaying *d, double delay_ms, struct netem *ret)
+{
+	ret->delay_ns = (uint64_t)llround(delay_ms * 1e6);
+	ret->jitter_ns = (uint64_t)llround(d->jitter_ms * 1e6);
+	ret->delay_correlation = netem_chance(d->correlation);
+	ret->distribution = (uint32_t)d->distribution;
+}
+
+void delaying_describe(const struct delaying *d, double delay_ms, struct text *t)
+{
+	text_add(t, "%.6g ms", delay_ms);
+	if (d->jitter_ms > 0)
+		text_add(t, ", jitter %.6g ms (%s)", d->jitter_ms,
+			 netem_distributions[d->distribution]);
+}
+
+int shaping_look(const struct network *n, struct facts *facts, struct error *e)
+{
+	int r = network_look(n, facts, e);
+
+	return r < 0 ? r : network_look_shaping(true, e);
+}
+
+int shaping_plan(const struct network *n, double percent, const struct netem *netem,
+		 const struct facts *facts, struct plan *plan, struct error *e)
+{
+	const struct network_effect effect = {
+		.verdict = VERDICT_SHAPE, .percent = percent, .netem = *netem};
+
+	return network_plan(n, &effect, facts, plan, e);
+}
+
+void shaping_describe(const struct network *n, struct text *t)
+{
+	if (n->packets < 100)
+		text_add(t, "%.6g %% of ", n->packets);
+	network_describe(n, t);
+}
