@@ -153,17 +153,35 @@ static void shrink(struct fault *f)
 	f->plan.room = f->plan.n;
 }
 
+static void note_and_log(struct fault *f, const char *text)
+{
+	log_fault(LEVEL_WARNING, f->id, f->action->name, "%s", text);
+	fault_note(f, text);
+}
+
 /* A fault that met no packet proved nothing; whoever reads of it should know. */
 static void note_no_packets(struct fault *f)
 {
+	uint64_t shaped = 0, through = 0;
 	bool has_rules = false;
 
-	for (size_t i = 0; i < f->plan.n; i++)
-		has_rules |= f->plan.steps[i].kind == STEP_RULE;
-	if (!has_rules || f->has_matched || f->has_failed || !f->applied_ns)
+	for (size_t i = 0; i < f->plan.n; i++) {
+		const struct step *s = &f->plan.steps[i];
+
+		if (s->kind == STEP_RULE) {
+			has_rules = true;
+			shaped += s->rule.counted.shaped;
+		} else if (s->kind == STEP_SHAPER) {
+			through += s->shaper.counted.sent + s->shaper.counted.dropped;
+		}
+	}
+	if (!has_rules || f->has_failed || !f->applied_ns)
 		return;
-	log_fault(LEVEL_WARNING, f->id, f->action->name, "no packet matched");
-	fault_note(f, "no packet matched");
+	if (!f->has_matched)
+		note_and_log(f, "no packet matched");
+	else if (shaped && !through)
+		note_and_log(f, "packets matched, but none was shaped: filters of others in "
+				"clsact decided before");
 }
 
 static void become_done(struct fault *f)

@@ -81,7 +81,7 @@ void nl_put_tail(struct nl_request *q, uint16_t type, const void *data, size_t s
 
 void nl_nest_end(struct nl_request *q, struct rtattr *nest)
 {
-	nest->rta_len = (unsigned short)(q->bytes + q->header.nlmsg_len - (char *)nest);
+	nest->rta_len = (unsigned short)(q->header.nlmsg_len - (uint32_t)((char *)nest - q->bytes));
 }
 
 static int open_and_send(struct nl_request *q)

@@ -242,7 +242,7 @@ def test_the_interface_keeps_its_qdiscs_and_filters(tmp_path, hook, network):
     run("tc", "qdisc", "replace", "dev", network.dev, "root", "handle", "5:", "tbf", "rate", "1gbit", "burst", "1mb", "limit", "2mb")
     run("tc", "qdisc", "add", "dev", network.dev, "clsact")
     for side in "ingress", "egress":
-        run("tc", "filter", "add", "dev", network.dev, side, "pref", 10, "protocol", "ip", "u32", "match", "u32", 0, 0, "classid", "1:1")
+        run("tc", "filter", "add", "dev", network.dev, side, "pref", 10, "protocol", "ip", "u32", "match", "ip", "protocol", 132, "0xff", "classid", "1:1")
     before, root = HostState(devices=[network.dev]), root_qdisc(network.dev)
     with contextlib.closing(harness.Faultd(tmp_path / "faultd", config={"classifierHook": hook})) as d, udp(network) as u:
         with rate_on(d, network, "4mbit", direction="both", queue="5s", protocol="udp"):
@@ -251,6 +251,17 @@ def test_the_interface_keeps_its_qdiscs_and_filters(tmp_path, hook, network):
             assert u.seconds(u.there, u.here, 120) >= at_least(120 * FRAME[V4], 4_000_000)
         assert_put_back(before, lambda: HostState(devices=[network.dev]))
         assert u.out(50) == 50 and shapers() == []
+
+
+def test_filters_of_others_that_decide_before_are_told_of(plain, network):
+    run("tc", "qdisc", "add", "dev", network.dev, "clsact")
+    try:
+        run("tc", "filter", "add", "dev", network.dev, "egress", "pref", 10, "protocol", "ip", "u32", "match", "u32", 0, 0, "classid", "1:1")
+        with udp(network) as u, rate_on(plain, network, "100kbit", protocol="udp") as fault:
+            assert u.out(40) == 40
+        assert figures(fault)["shaped"] == 40 and ["none was shaped" in n for n in fault["notes"]] == [True], fault
+    finally:
+        run("tc", "qdisc", "del", "dev", network.dev, "clsact")
 
 
 def test_two_shapers_at_once_and_one_goes(hooked, network):
