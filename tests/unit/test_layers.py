@@ -36,7 +36,7 @@ RIGHT_OF = {
 }
 
 # All that the guardian may see, directly or through other headers.
-GUARDIAN_SEES = re.compile(r"guardian/.*|util/.*|plan/(journal|step|values)\.h|steps/replay\.h")
+GUARDIAN_SEES = re.compile(r"guardian/.*|util/.*|plan/(journal|netem|step|values)\.h|steps/replay\.h")
 
 # Written by the build, and who alone includes them.
 GENERATED = {"classify.skel.h": "steps/classifier.c", "actions_list.h": "actions/action.c"}
