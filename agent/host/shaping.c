@@ -1,19 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whether the kernel can shape, found by doing it in a network namespace that nobody else sees and
- * that ends with the thread it is made for. Asking so also loads the modules, where there are any.
- */
+/* Whether the kernel can shape, found by doing it in a network namespace that nobody else sees.
+ * Asking so also loads the modules, where there are any. */
 #include "host/features.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/if_link.h>
 #include <linux/pkt_cls.h>
 #include <linux/pkt_sched.h>
 #include <linux/tc_act/tc_mirred.h>
-#include <pthread.h>
-#include <sched.h>
-#include <string.h>
 
+#include "util/netns.h"
 #include "util/nl.h"
 
 #define LOOPBACK_IFINDEX 1
@@ -91,37 +87,27 @@ static int try_mirred(void)
 	return nl_ask(&q);
 }
 
-static void *try_all(void *arg)
+static int try_all(void *arg)
 {
 	struct tried *t = arg;
 
-	if (unshare(CLONE_NEWNET) < 0) {
-		t->any = -errno;
-		return NULL;
-	}
 	t->ifb = try_ifb();
 	t->netem = try_netem();
 	t->tbf = try_tbf();
 	t->mirred = try_mirred();
-	return NULL;
+	return 0;
 }
 
-/* Of a thread: the others stay in their namespace. */
 static const struct tried *tried(void)
 {
 	static struct tried t;
 	static bool done;
-	pthread_t thread;
-	int r;
+	int unused;
 
 	if (done)
 		return &t;
-	r = pthread_create(&thread, NULL, try_all, &t);
-	if (r == 0)
-		(void)pthread_join(thread, NULL);
-	else
-		t.any = -r;
-	done = r == 0;
+	t.any = netns_run_empty(try_all, &t, &unused);
+	done = t.any == 0;
 	return &t;
 }
 
