@@ -29,11 +29,11 @@ struct netem {
 	uint32_t delay_correlation;
 	uint32_t distribution; /* enum netem_distribution; of the jitter */
 
-	uint32_t loss_model; /* enum netem_loss_model */
-	uint32_t loss, loss_correlation;     /* LOSS_RANDOM; 0: none */
-	uint32_t p13, p31, p32, p23, p14;    /* LOSS_STATE */
-	uint32_t ge_p, ge_r, ge_h, ge_k1;    /* LOSS_GILBERT_ELLIOT: to bad, to good; 1-h is lost
-						while bad, 1-k while good */
+	uint32_t loss_model;              /* enum netem_loss_model */
+	uint32_t loss, loss_correlation;  /* LOSS_RANDOM; 0: none */
+	uint32_t p13, p31, p32, p23, p14; /* LOSS_STATE */
+	uint32_t ge_p, ge_r, ge_h, ge_k1; /* LOSS_GILBERT_ELLIOT: to bad, to good; the chances of
+					     tc's 1-h and 1-k: lost while bad, while good */
 
 	uint32_t duplicate, duplicate_correlation;
 	uint32_t corrupt, corrupt_correlation; /* one bit of the packet */
