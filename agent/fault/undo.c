@@ -118,12 +118,26 @@ int fault_release(struct fault *f)
 	return r;
 }
 
+/* All of them drain at the same time. */
+static int drain_shapers(struct fault *f)
+{
+	int r = 0;
+
+	for (size_t i = f->plan.n; i-- > 0;) {
+		if (f->plan.steps[i].kind == STEP_SHAPER)
+			r = worse(r, undo_step(f, i));
+	}
+	return r;
+}
+
 /* The last before the first; one failure stops no other. But what is in progress is waited for:
  * what was done before it may be what it stands on. Not what goes on without us: systemd knows what
  * a unit stands on. */
 static int undo_all(struct fault *f)
 {
 	int r = fault_release(f), starting = 0, one = 0;
+
+	r = worse(r, drain_shapers(f));
 
 	for (size_t i = f->plan.n; i-- > 0 && one != -EINPROGRESS;) {
 		one = undo_step(f, i);
