@@ -99,9 +99,10 @@ static int check_model_row(const struct network_loss *p, const struct model_row 
 {
 	double v = *(const double *)(const void *)((const char *)p + row->offset);
 	bool given = !isnan(v);
-	char shown[32], allowed[64];
+	char shown[32] = "", allowed[64];
 
-	(void)snprintf(shown, sizeof(shown), given ? "%.15g" : "", v);
+	if (given)
+		(void)snprintf(shown, sizeof(shown), "%.15g", v);
 	(void)snprintf(allowed, sizeof(allowed), "with model %s only", models[row->model]);
 	if (given && row->model != (enum model)p->model)
 		return error_field(e, row->field, shown, allowed, "no part of model %s",
