@@ -90,7 +90,7 @@ static int look(const void *params, struct facts *facts, struct error *e)
 	r = check(p, &netem, e);
 	if (r == 0)
 		r = network_look(&p->network, facts, e);
-	return r < 0 ? r : network_look_shaping(netem_is_needed(&netem), e);
+	return r < 0 || facts->skipped ? r : network_look_shaping(netem_is_needed(&netem), e);
 }
 
 static int plan(const void *params, const struct facts *facts, struct plan *plan, struct error *e)

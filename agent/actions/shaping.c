@@ -46,7 +46,7 @@ int shaping_look(const struct network *n, struct facts *facts, struct error *e)
 {
 	int r = network_look(n, facts, e);
 
-	return r < 0 ? r : network_look_shaping(true, e);
+	return r < 0 || facts->skipped ? r : network_look_shaping(true, e);
 }
 
 int shaping_plan(const struct network *n, double percent, const struct netem *netem,

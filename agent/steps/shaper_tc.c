@@ -20,17 +20,29 @@
 #define CHILD_HANDLE TC_H_MAKE(10U << 16, 0)
 #define TBF_CLASS    TC_H_MAKE(1U << 16, 1)
 
-#define SPEED_MBIT   10000 /* where it is unknown */
-#define PACKET_BYTES 256   /* as small as they come in great numbers */
-#define NETEM_LEAST  10000
-#define NETEM_MOST   1000000
-#define BURST_MS     10
-#define BURST_LEAST  10240
-#define IFB_QUEUE    1000 /* packets on their way back; its default of 32 drops bursts */
+#define SPEED_MBIT    10000 /* where it is unknown */
+#define PACKET_BYTES  256   /* as small as they come in great numbers */
+#define FRAME_LEAST   60    /* of Ethernet */
+#define PACKETS_LEAST 32
+#define NETEM_LEAST   10000
+#define NETEM_MOST    1000000
+#define BURST_MS      10
+#define BURST_LEAST   10240
+#define IFB_QUEUE     1000 /* packets on their way back; its default of 32 drops bursts */
 
 static uint32_t clamp(double v, uint32_t least, uint32_t most)
 {
 	return v <= least ? least : v >= most ? most : (uint32_t)v;
+}
+
+/* In front of a rate netem is the queue as well: it takes the place of the one that tbf has of its
+ * own, and counts packets. So many as the delay holds of the smallest, and the queue of the
+ * biggest: 10000 at 10 Mbit/s would be 12 s. */
+static uint32_t packets_before_rate(double delay_s, double rate, double queue_bytes,
+				    uint32_t packet)
+{
+	return clamp(delay_s * rate / FRAME_LEAST + queue_bytes / packet, PACKETS_LEAST,
+		     NETEM_MOST);
 }
 
 /* tbf splits what is bigger than the burst, if it can be split; the MTU must fit. */
@@ -48,6 +60,8 @@ struct shaper_sizes shaper_sizes_of(const struct netem *n, uint32_t mtu, uint32_
 				: clamp(rate * BURST_MS / 1000,
 					packet > BURST_LEAST ? packet : BURST_LEAST, UINT32_MAX);
 	s.queue_bytes = clamp(rate * (double)n->queue_ms / 1000, s.burst_bytes, UINT32_MAX);
+	if (n->rate_bytes)
+		s.netem_packets = packets_before_rate(delay_s, rate, s.queue_bytes, packet);
 	return s;
 }
 

@@ -126,6 +126,12 @@ static void test_sizes(void **state)
 	n.rate_bytes = 125000000000;
 	n.queue_ms = 60000;
 	assert_int_equal(shaper_sizes_of(&n, 1500, 0).queue_bytes, UINT32_MAX);
+
+	/* 250000 bytes wait for the rate, and 20 ms of small frames for the delay. */
+	n = (struct netem){.rate_bytes = 1250000, .queue_ms = 200, .delay_ns = 20000000};
+	assert_int_equal(shaper_sizes_of(&n, 1500, 0).netem_packets, 416 + 160);
+	n = (struct netem){.rate_bytes = 1000, .queue_ms = 1, .loss = 5};
+	assert_int_equal(shaper_sizes_of(&n, 1500, 0).netem_packets, 32);
 }
 
 static struct nlmsghdr *begin(struct nl_request *q)
