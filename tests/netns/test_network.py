@@ -408,7 +408,8 @@ def test_metadata_addresses_are_spared(tmp_path, hook):
             assert reached() == list(pairs)
             with fault_on(d, "network-blackhole", interface=space.dev, direction="both"):
                 assert reached() == METADATA
-            with fault_on(d, "network-blackhole", interface=space.dev, direction="both", peers=["0.0.0.0/0", "::/0", *METADATA]):
+            with fault_on(d, "network-blackhole", interface=space.dev, direction="both", peers=["0.0.0.0/0", "::/0", "169.254.0.0/16",
+                                                                                             "fd00:ec2::/32"]):
                 assert reached() == METADATA
             with fault_on(d, "network-blackhole", interface=space.dev, direction="both", allowLockout=True):
                 assert reached() == []
