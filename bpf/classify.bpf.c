@@ -112,11 +112,13 @@ static __always_inline bool connection_matches(__u32 flags, union packet packet)
 }
 
 /* Can it be done to such a packet? If not, it is none of the rule's. */
-static __always_inline bool verdict_fits(struct __sk_buff *skb, __u8 verdict, union packet packet)
+static __always_inline bool verdict_fits(struct __sk_buff *skb, const struct classify_rule *rule,
+					 union packet packet)
 {
-	if (verdict == VERDICT_RESET)
+	if (rule->verdict == VERDICT_RESET)
 		return packet.protocol == IPPROTO_TCP && !is_reset(skb, packet);
-	return verdict != VERDICT_ANSWER || is_query(skb, packet.protocol);
+	return rule->verdict != VERDICT_ANSWER || rule->flags & RULE_HAS_NAMES ||
+	       is_query(skb, packet.protocol);
 }
 
 /* All but the deadline and the share of flows, cheapest first. `bits` is a union packet. Global for
@@ -142,7 +144,7 @@ __noinline int rule_matches(struct __sk_buff *skb, __u32 slot, __u64 bits)
 		return false;
 	if (rule->flags & RULE_HAS_CIDRS && !in_cidrs(skb, slot))
 		return false;
-	return verdict_fits(skb, rule->verdict, packet) &&
+	return verdict_fits(skb, rule, packet) &&
 	       (!(rule->flags & RULE_HAS_NAMES) || names_match(skb, slot, packet.protocol));
 }
 

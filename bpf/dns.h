@@ -117,7 +117,7 @@ __noinline int read_query(struct __sk_buff *skb, __u32 protocol)
 {
 	__u32 offset = message_offset(skb, protocol == IPPROTO_TCP ? IPPROTO_TCP : IPPROTO_UDP);
 	struct query *q = this_query();
-	__u32 read = skb->len - offset;
+	__u64 read = skb->len - offset;
 
 	SETTLE(read);
 	if (!q || !offset || offset > skb->len)
@@ -149,7 +149,7 @@ __noinline int name_is_below(__u32 slot, __u32 which)
 {
 	const struct classify_names *all = bpf_map_lookup_elem(&names, &slot);
 	const struct query *q = this_query();
-	__u32 length, start;
+	__u64 length, start;
 
 	if (!all || !q || which >= CLASSIFY_NAMES)
 		return false;
@@ -187,7 +187,7 @@ static __always_inline bool names_match(struct __sk_buff *skb, __u32 slot, __u32
 /* The query as its own answer: the first question, and OPT without options if it had one, or
  * resolvers would take the server for one that does not know it, beyond the end of the fault.
  * Returns its length. */
-static __always_inline __u32 write_answer(struct query *q, __u32 length, __u8 rcode)
+static __always_inline __u64 write_answer(struct query *q, __u64 length, __u8 rcode)
 {
 	__u8 *opt = q->message + length;
 
@@ -215,7 +215,8 @@ __noinline int turn_into_response(struct __sk_buff *skb, __u32 rcode)
 	struct query *q = this_query();
 	struct ip_ends ends;
 	struct udphdr udp;
-	__u32 pseudo, sum, length;
+	__u32 pseudo, sum;
+	__u64 length;
 	int state;
 
 	if (!q)
@@ -238,7 +239,7 @@ __noinline int turn_into_response(struct __sk_buff *skb, __u32 rcode)
 			      .len = bpf_htons((__u16)(sizeof(udp) + length))};
 	pseudo = pseudo_header_sum(&ends, IPPROTO_UDP, sizeof(udp) + length);
 	sum = (__u32)bpf_csum_diff(NULL, 0, (__be32 *)&udp, sizeof(udp), pseudo);
-	sum = (__u32)bpf_csum_diff(NULL, 0, (__be32 *)q->message, (length + 3) & ~3u, sum);
+	sum = (__u32)bpf_csum_diff(NULL, 0, (__be32 *)q->message, (__u32)(length + 3) & ~3u, sum);
 	udp.check = checksum_field(state, pseudo, sum);
 	if (udp.check == 0)
 		udp.check = 0xffff; /* 0 says that there is none */

@@ -12,7 +12,8 @@
 #include <linux/pkt_cls.h>
 
 /* Keeps the compiler from working a number out again after it was checked: the verifier knows only
- * of the copy that was. */
+ * of the copy that was. Such numbers are of 64 bits, whatever they need: before Linux 5.16 it
+ * forgets what it knows of shorter ones on the stack. */
 #define SETTLE(number) asm volatile("" : "+r"(number))
 
 #define IP_MORE   0x2000 /* bits of iphdr.frag_off: not the last fragment */
