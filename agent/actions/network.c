@@ -243,6 +243,10 @@ static void fill_rule(const struct network *n, const struct network_effect *effe
 		r->cgroup_id = place->cgroup_id;
 		r->cgroup_level = place->cgroup_level;
 	}
+	if (effect->names) {
+		r->flags |= RULE_HAS_NAMES;
+		ret->names = *effect->names;
+	}
 }
 
 /* One interface in its place, and a direction. */

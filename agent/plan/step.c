@@ -233,6 +233,23 @@ static void describe_cidrs(const char *what, const struct cidr_list *list, struc
 	}
 }
 
+/* Labels with dots between them, and after the root's. */
+static void describe_name(const uint8_t *wire, struct text *t)
+{
+	if (!*wire)
+		text_add(t, ".");
+	for (size_t at = 0; wire[at]; at += 1u + wire[at])
+		text_add(t, "%s%.*s", at ? "." : "", wire[at], (const char *)wire + at + 1);
+}
+
+static void describe_names(const struct classify_names *names, struct text *t)
+{
+	for (uint32_t i = 0; i < names->n; i++) {
+		text_add(t, "%s", i ? "," : ", queries for ");
+		describe_name(names->name[i].wire, t);
+	}
+}
+
 static void describe_rule(const struct step *s, struct text *t)
 {
 	static const char *const verbs[] = {
@@ -248,6 +265,8 @@ static void describe_rule(const struct step *s, struct text *t)
 		 direction_name(&s->rule.hook));
 	if (r->verdict == VERDICT_SHAPE)
 		text_add(t, " with mark %#x", r->mark);
+	if (r->verdict == VERDICT_ANSWER)
+		text_add(t, " with code %u", r->rcode);
 	if (r->protocol)
 		text_add(t, ", protocol %u", r->protocol);
 	if (r->flags & (RULE_NEW | RULE_ESTABLISHED))
@@ -257,6 +276,7 @@ static void describe_rule(const struct step *s, struct text *t)
 			 (double)r->flow_threshold * 100.0 / UINT32_MAX);
 	describe_ports(", to ports ", r->dst_ports, r->n_dst_ports, t);
 	describe_ports(", from ports ", r->src_ports, r->n_src_ports, t);
+	describe_names(&s->rule.names, t);
 	describe_cidrs(", peers ", &s->rule.include, t);
 	describe_cidrs(", never peers ", &s->rule.exclude, t);
 	if (r->flags & RULE_HAS_USER)

@@ -87,6 +87,7 @@ struct step_rule {
 	struct step_hook hook; /* first, so that its rows fit both */
 	struct classify_rule rule;
 	struct cidr_list include, exclude;
+	struct classify_names names;      /* RULE_HAS_NAMES */
 	uint64_t slot;                    /* learned when applied */
 	struct classify_counters counted; /* kept when the rule is cleared */
 };

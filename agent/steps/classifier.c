@@ -292,6 +292,9 @@ static int write_rule(const struct classifier *c, uint32_t slot, const struct st
 		e = add_cidrs(c, slot, &rule->include, CIDR_INCLUDE);
 	if (e == 0)
 		e = add_cidrs(c, slot, &rule->exclude, CIDR_EXCLUDE);
+	if (e == 0 && r.flags & RULE_HAS_NAMES)
+		e = bpf_map__update_elem(c->skel->maps.names, &slot, sizeof(slot), &rule->names,
+					 sizeof(rule->names), BPF_ANY);
 	if (e == 0)
 		e = bpf_map__update_elem(c->skel->maps.rules, &slot, sizeof(slot), &r, sizeof(r),
 					 BPF_ANY);

@@ -192,6 +192,7 @@ GOOD = {
     "disk-fill": lambda w: {"path": str(w.tmpfs.path), "bytes": "1MiB"},
     "disk-freeze": lambda w: {"path": str(w.mount.point)},
     "disk-throttle": lambda w: {"device": w.disk.device, "cgroup": w.cgroup.path, "writeBytes": "1MiB"},
+    "dns-fault": lambda w: {"interface": w.network.dev},
     "host-reboot": lambda w: {},
     "host-shutdown": lambda w: {},
     "interface-down": lambda w: {"interface": w.network.dev},
@@ -207,6 +208,7 @@ GOOD = {
     "network-partition": lambda w: {"interface": w.network.dev, "peers": w.network.there},
     "network-reorder": lambda w: {"interface": w.network.dev},
     "network-rate": lambda w: {"interface": w.network.dev, "rate": "10mbit"},
+    "network-reset": lambda w: {"interface": w.network.dev},
     "process-kill": lambda w: {"pid": [w.victim], "signal": "SIGURG"},  # ignored, but not anybody may send it
     "process-pause": lambda w: {"pid": [w.victim]},
     "resource-exhaust": lambda w: {"resource": "files", "pid": w.victim},
@@ -553,6 +555,7 @@ EXCLUSIVE_AS_WELL = {
 }
 COMPOSING = {
     "cpu-stress": GOOD["cpu-stress"],
+    "dns-fault": GOOD["dns-fault"],
     "io-stress": GOOD["io-stress"],
     "memory-stress": GOOD["memory-stress"],
     "network-blackhole": GOOD["network-blackhole"],
@@ -560,6 +563,7 @@ COMPOSING = {
     "network-partition": GOOD["network-partition"],
     **{action: GOOD[action] for action in NEEDS_NETEM},
     "network-rate": GOOD["network-rate"],
+    "network-reset": GOOD["network-reset"],
     "process-kill": lambda w: {"name": NAME, "signal": "SIGURG", "interval": "1s"},
     "process-pause": GOOD["process-pause"],
     "resource-exhaust": lambda w: {"resource": "files", "count": 5},
@@ -682,6 +686,10 @@ TOGETHER = {
         ({"device": "999:0"}, "device"),
         ({"device": "x"}, "device"), ({"device": None, "path": "/nowhere/at/all"}, "path"), ({"writeBytes": None}, "writeBytes"),
         ({"readBytes": 5, "from": 1, "over": "1s"}, "over"), ({"over": "1s"}, "from")],
+    "dns-fault": lambda w: [
+        ({"interface": "fdnone9"}, "interface"), ({"how": "delay"}, "delay"), ({"delay": "1s"}, "delay"),
+        ({"protocol": "icmp"}, "protocol"), ({"names": "*.example.com"}, "names"), ({"names": "ä.de"}, "names"),
+        ({"names": "a..b"}, "names"), ({"names": [f"{i}.de" for i in range(9)]}, "names"), ({"connections": "new"}, "connections")],
     "host-reboot": lambda w: [],
     "host-shutdown": lambda w: [],
     "interface-down": lambda w: [({"interface": "fdnone9"}, "interface"), ({"interface": None}, "interface")],
@@ -721,6 +729,9 @@ TOGETHER = {
     "network-rate": lambda w: [
         ({"interface": "fdnone9"}, "interface"), ({"rate": "7kbit"}, "rate"), ({"rate": "10MB"}, "rate"),
         ({"over": "1s"}, "from"), ({"over": "1s", "from": 100}, "from"), ({"burst": 100}, "burst")],
+    "network-reset": lambda w: [
+        ({"interface": "fdnone9"}, "interface"), ({"protocol": "tcp"}, "protocol"), ({"visible": True}, "visible"),
+        ({"packets": 0}, "packets"), ({"peers": "10.0.0.0/8", "excludePeers": "10.0.0.0/8"}, "excludePeers")],
     "process-kill": lambda w: [
         ({"signal": "SIGSTOP"}, "signal"), ({"signal": "0"}, "signal"), ({"signal": "SIGNONE"}, "signal"),
         ({"count": 1, "percent": 50}, "percent"),
@@ -856,6 +867,7 @@ UNPRIVILEGED = {
     "disk-fill": {201},
     "disk-freeze": {500, 501},
     "disk-throttle": {500, 501},
+    "dns-fault": {501},
     "host-reboot": {403},
     "host-shutdown": {403},
     "interface-down": {501},
@@ -867,6 +879,7 @@ UNPRIVILEGED = {
     "network-loss": {501},
     "network-partition": {501},
     "network-rate": {501},
+    "network-reset": {501},
     "process-kill": {501},
     "process-pause": {501},
     "resource-exhaust": {501},
