@@ -119,14 +119,21 @@ static bool peer_matches(const struct step_rule *s, const uint8_t remote[16])
 	return s->include.n ? in >= 0 && in > out : out < 0;
 }
 
-/* 169.254.0.0/16 has those of EC2, ECS and EKS; fd00:ec2::/32 theirs of IPv6. */
+/* Those of EC2, ECS and EKS, as in bpf/classify.bpf.c. */
 static bool is_metadata(const uint8_t remote[16])
 {
-	static const struct cidr prefixes[] = {
-		{{[10] = 0xff, [11] = 0xff, [12] = 169, [13] = 254}, 96 + 16},
-		{{0xfd, 0x00, 0x0e, 0xc2}, 32}};
+	static const uint8_t known[][16] = {
+		{[10] = 0xff, [11] = 0xff, [12] = 169, [13] = 254, [14] = 169, [15] = 254},
+		{[10] = 0xff, [11] = 0xff, [12] = 169, [13] = 254, [14] = 170, [15] = 2},
+		{[10] = 0xff, [11] = 0xff, [12] = 169, [13] = 254, [14] = 170, [15] = 23},
+		{0xfd, 0x00, 0x0e, 0xc2, [14] = 0x02, [15] = 0x54},
+		{0xfd, 0x00, 0x0e, 0xc2, [15] = 0x23}};
 
-	return has_prefix(remote, &prefixes[0]) || has_prefix(remote, &prefixes[1]);
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
+		if (memcmp(remote, known[i], sizeof(known[i])) == 0)
+			return true;
+	}
+	return false;
 }
 
 static bool is_spared(const struct cutting *g, const struct connection *c)

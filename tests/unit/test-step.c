@@ -66,7 +66,8 @@ static void test_child(void **state)
 
 static void test_hooks(void **state)
 {
-	static const enum step_kind kinds[] = {STEP_BPF_LINK, STEP_QDISC, STEP_FILTER, STEP_RULE};
+	static const enum step_kind kinds[] = {STEP_BPF_LINK, STEP_QDISC, STEP_FILTER,
+					       STEP_RULE,     STEP_CUT,   STEP_LINK};
 
 	for (size_t k = 0; k < COUNT(kinds); k++) {
 		for (size_t i = 0; i < COUNT(odd_names); i++) {
@@ -111,6 +112,25 @@ static void test_namespaces(void **state)
 		assert_non_null(strstr(line, "in /run/netns/a b"));
 	}
 	assert_null(step_hook_of(&(struct step){.kind = STEP_CHILD}));
+}
+
+static void test_keep(void **state)
+{
+	for (size_t i = 0; i < COUNT(odd_names); i++) {
+		struct step s = {.kind = STEP_KEEP, .keep = {.type = 24, .read_boot_ns = 5}}, back;
+
+		s.hook.ifindex = 3;
+		(void)snprintf(s.keep.shown, sizeof(s.keep.shown), "%s", odd_names[i]);
+		memset(s.keep.message, 'f', sizeof(s.keep.message) - 1);
+		check_round_trip(&s, &back);
+		assert_string_equal(back.keep.shown, s.keep.shown);
+		assert_string_equal(back.keep.message, s.keep.message);
+		assert_true(back.hook.ifindex == 3 && back.keep.type == 24 &&
+			    back.keep.read_boot_ns == 5);
+		assert_true(step_same(&s, &back));
+		back.keep.message[0] = '0';
+		assert_false(step_same(&s, &back));
+	}
 }
 
 static void test_processes(void **state)
@@ -315,17 +335,12 @@ static void test_same(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_child),
-		cmocka_unit_test(test_hooks),
-		cmocka_unit_test(test_namespaces),
-		cmocka_unit_test(test_processes),
-		cmocka_unit_test(test_every_byte),
-		cmocka_unit_test(test_encoding),
-		cmocka_unit_test(test_malformed),
-		cmocka_unit_test(test_truncated),
-		cmocka_unit_test(test_tables),
-		cmocka_unit_test(test_holds),
-		cmocka_unit_test(test_describe_full_rule),
+		cmocka_unit_test(test_child),      cmocka_unit_test(test_hooks),
+		cmocka_unit_test(test_namespaces), cmocka_unit_test(test_keep),
+		cmocka_unit_test(test_processes),  cmocka_unit_test(test_every_byte),
+		cmocka_unit_test(test_encoding),   cmocka_unit_test(test_malformed),
+		cmocka_unit_test(test_truncated),  cmocka_unit_test(test_tables),
+		cmocka_unit_test(test_holds),      cmocka_unit_test(test_describe_full_rule),
 		cmocka_unit_test(test_same),
 	};
 
