@@ -353,10 +353,15 @@ static int plan_each(plan_spot_fn each, const struct network *n,
 			r = each(n, effect, facts, &at, plan);
 	}
 	for (size_t i = first; i < plan->n; i++) {
-		if (plan->steps[i].kind != STEP_RULE)
+		struct step *s = &plan->steps[i];
+		struct step_rule *rule = s->kind == STEP_RULE  ? &s->rule
+					 : s->kind == STEP_CUT ? &s->cut.rule
+							       : NULL;
+
+		if (!rule)
 			continue;
-		plan->steps[i].rule.include = include;
-		plan->steps[i].rule.exclude = exclude;
+		rule->include = include;
+		rule->exclude = exclude;
 	}
 	return r < 0 ? error_set(e, ERROR_FAILED, r, "cannot plan: %s", strerror(-r)) : 0;
 }

@@ -246,12 +246,12 @@ static struct hops walk_hops(void *multipath, size_t left, uint32_t ifindex, boo
 
 static struct hops hops_of(const struct nlmsghdr *m, uint32_t ifindex)
 {
-	const struct rtmsg *route = NLMSG_DATA(m);
-	const struct rtattr *multipath = nl_find(m, sizeof(*route), RTA_MULTIPATH);
+	const size_t size = sizeof(struct rtmsg);
+	const struct rtattr *multipath = nl_find(m, size, RTA_MULTIPATH);
 
 	if (multipath)
 		return walk_hops(RTA_DATA(multipath), RTA_PAYLOAD(multipath), ifindex, false);
-	return (struct hops){.ours = nl_u32(nl_find(m, sizeof(*route), RTA_OIF)) == ifindex};
+	return (struct hops){.ours = nl_u32(nl_find(m, size, RTA_OIF)) == ifindex};
 }
 
 /* Of an IPv6 route with a lifetime the dump has what is left of it, in ticks. */

@@ -168,7 +168,7 @@ static int find_neighbour(const struct nl_request *kept, struct neighbour_search
  * replaced, a permanent one that somebody has set is not. */
 static int neighbour_undo(const struct step_keep *k, struct nl_request *q, struct text *note)
 {
-	struct neighbour_search found;
+	struct neighbour_search found = {0};
 	int r = ask(q, NLM_F_CREATE | NLM_F_EXCL);
 
 	if (((const struct ndmsg *)NLMSG_DATA(&q->header))->ndm_flags & NTF_PROXY)
