@@ -41,8 +41,13 @@ static struct network tcp_of(const void *params)
 
 static int look(const void *params, struct facts *facts, struct error *e)
 {
+	const struct network_reset *p = params;
 	struct network n = tcp_of(params);
 
+	if (p->how != HOW_ANSWER && n.connections == CONNECTIONS_NEW)
+		return error_field(e, "parameters.how", hows[p->how],
+				   "answer, or connections other than new",
+				   "a connection that is there is not new");
 	return network_look(&n, facts, e);
 }
 

@@ -174,7 +174,7 @@ static int each_connection(const struct connection *c, void *arg)
 	struct cutting *g = arg;
 	const struct classify_rule *r = &g->rule->rule;
 
-	if (g->n == AT_ONCE || !ports_match(g->rule, &c->flow) ||
+	if (g->n == AT_ONCE || r->flags & RULE_NEW || !ports_match(g->rule, &c->flow) ||
 	    !peer_matches(g->rule, c->flow.remote) || !flow_is_chosen(r, &c->flow) ||
 	    !connection_is_chosen(r, c) || (r->flags & RULE_HAS_USER && c->uid != r->uid) ||
 	    is_spared(g, c) || !goes_over(g, c))

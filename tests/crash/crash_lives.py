@@ -328,6 +328,13 @@ class LossNamespace(Target):
         self.holder.wait()
 
 
+class ResetCut(NetworkTarget):
+    """Cut and answered; what was cut is nothing to put back, the rest is."""
+
+    hold, steps, action = "kernel", 3, "network-reset"
+    parameters = {"how": "both"}
+
+
 class Pause(Target):
     """Two victims; one of them had been stopped before, by someone else."""
 
@@ -607,6 +614,7 @@ KINDS = {
     "shaper-tcx": Shaper,
     "shaper-clsact-foreign": ShaperClsact,
     "interface-down": InterfaceDown,
+    "reset-cut": ResetCut,
     "loss-namespace": LossNamespace,
     "pause": Pause,
     "pause-interval": PauseInterval,

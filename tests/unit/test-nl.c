@@ -43,14 +43,13 @@ static void test_malformed(void **state)
 {
 	static const char header[] = "020000000000000000000000"; /* a struct rtmsg */
 	static const char *const tails[] = {
-		"0",               /* half a byte */
-		"0g",              /* no digit */
-		"0A000100",        /* not as we write it */
-		"0400",            /* half an attribute */
-		"03000100",        /* shorter than itself */
-		"08000100",        /* longer than the rest */
-		"0800010007000000" /* whole, and */
-		"ffff",            /* something behind it */
+		"0",                    /* half a byte */
+		"0g",                   /* no digit */
+		"0A000100",             /* not as we write it */
+		"0400",                 /* half an attribute */
+		"03000100",             /* shorter than itself */
+		"08000100",             /* longer than the rest */
+		"0800010007000000ffff", /* something behind a whole one */
 	};
 	char text[3 * NL_MESSAGE_MAX];
 	struct nl_request q;
