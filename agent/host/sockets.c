@@ -55,7 +55,22 @@ static int each_socket(const struct nlmsghdr *m, void *arg)
 	return w->each(&c, w->arg);
 }
 
-int connections_each(int (*each)(const struct connection *c, void *arg), void *arg)
+/* The kernel's own filter (Linux 5.7): beyond the end of the program is what does not match. */
+static void put_cgroup(struct nl_request *q, uint64_t id)
+{
+	struct {
+		struct inet_diag_bc_op op;
+		uint32_t id[2];
+	} program = {.op = {.code = INET_DIAG_BC_CGROUP_COND,
+			    .yes = sizeof(program),
+			    .no = sizeof(program) + 4}};
+
+	memcpy(program.id, &id, sizeof(id));
+	nl_put(q, INET_DIAG_REQ_BYTECODE, &program, sizeof(program));
+}
+
+int connections_each(uint64_t cgroup_id, int (*each)(const struct connection *c, void *arg),
+		     void *arg)
 {
 	static const uint8_t families[] = {AF_INET, AF_INET6};
 	struct walk w = {each, arg};
@@ -70,6 +85,8 @@ int connections_each(int (*each)(const struct connection *c, void *arg), void *a
 		d->sdiag_protocol = IPPROTO_TCP;
 		d->idiag_states =
 			1U << ESTABLISHED | 1U << FIN_WAIT1 | 1U << FIN_WAIT2 | 1U << CLOSE_WAIT;
+		if (cgroup_id)
+			put_cgroup(&q, cgroup_id);
 		r = nl_dump(&q, each_socket, &w);
 	}
 	return r;

@@ -93,6 +93,7 @@ static const struct step_field keep_fields[] = {TEXT_FIELD("dev", hook.ifname),
 						NAMED("type", keep.type),
 						NAMED("read_boot_ns", keep.read_boot_ns),
 						TEXT_FIELD("message", keep.message),
+						NETNS_FIELDS,
 						{0}};
 
 static void describe_child(const struct step *s, struct text *t)
@@ -661,13 +662,13 @@ bool step_same(const struct step *a, const struct step *b)
 		       a->rlimit.resource == b->rlimit.resource;
 	case STEP_KEEP:
 		return str_eq(a->keep.message, b->keep.message);
-	case STEP_CUT:
 	case STEP_LINK:
 	case STEP_BPF_LINK:
 	case STEP_QDISC:
 	case STEP_FILTER:
 	case STEP_SHAPER:
 		break;
+	case STEP_CUT:
 	case STEP_RULE:
 		return same_hook(&a->hook, &b->hook) &&
 		       a->rule.rule.cgroup_id == b->rule.rule.cgroup_id;

@@ -217,7 +217,7 @@ static int find(struct cutting *g)
 	if (r < 0)
 		return r;
 	g->n_own = connections_own(g->own, OWN_MAX);
-	r = connections_each(each_connection, g);
+	r = connections_each(g->rule->rule.cgroup_id, each_connection, g);
 	return r == -ENOENT ? -EOPNOTSUPP : r;
 }
 

@@ -224,7 +224,7 @@ NEEDS_NETEM = {"network-corrupt", "network-duplicate", "network-impair", "networ
 
 # Where they can be aimed. test_the_catalogue() compares this with the parameters they have.
 INSIDE = {"cpu-stress", "memory-stress", "io-stress", "disk-fill", "disk-throttle", "resource-exhaust", "process-kill",
-          "process-pause"}
+          "process-pause", "network-blackhole", "network-loss", "network-rate"}
 AT_PROCESSES = {"process-kill", "process-pause", "resource-exhaust"}
 AT_PATHS = {"disk-fill", "disk-freeze", "disk-throttle", "io-stress"}
 AT_UNITS = INSIDE | {"service-stop"}
