@@ -3,7 +3,9 @@
  * (but for the thread of netns_run()).
  *
  * Nobody here holds a namespace open: a container's would outlive the container. It is looked for
- * again when it is needed, and one that is found no more is gone, with all that was in it. */
+ * again when it is needed, and one that is found no more is gone, with all that was in it. (A
+ * socket or a descriptor alone can hold one as well: nobody can be in it then, and it is not
+ * found.) */
 #ifndef FAULTD_UTIL_NETNS_H
 #define FAULTD_UTIL_NETNS_H
 

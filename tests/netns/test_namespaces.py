@@ -277,6 +277,43 @@ def test_faults_in_two_namespaces_with_the_same_interface_index(d):
         assert (a.state(), b.state()) == before
 
 
+def devices(prefix=()):
+    return [i["ifname"] for i in json.loads(run(*prefix, "ip", "-j", "link", "show")) if i["ifname"].startswith("faultd-")]
+
+
+@pytest.mark.parametrize("end", ["stopped", "killed", "gone"])
+def test_a_shaper_in_a_namespace(tmp_path, hook, end):
+    """Its device is inside as well, and counted there."""
+    d = harness.Faultd(tmp_path / "faultd", config={"classifierHook": hook})
+    with contextlib.closing(d), namespace(named=False) as n, contextlib.closing(Udp(n)) as u:
+        own, before, links = HostState(devices=[n.dev]), n.state(), run("ip", "link", "show")
+        status, fault = d.fault("network-rate", rate="8kbit", direction="both", **parameters_of(n))
+        if status == 501:
+            pytest.skip(fault["message"])
+        assert status == 201 and fault["state"] == "active", fault
+        assert len(devices(n.argv())) == 2 and devices() == [] and n.attached() == 2
+        if end != "gone":
+            for _ in range(100):
+                u.there.sendto(b"x" * 64, u.here.getsockname())
+            assert d.figures(fault)["waiting"] > 0
+        else:
+            u.close()  # a socket holds its namespace
+            n.process.kill()
+            n.process.wait()
+            wait_for(lambda: not pathlib.Path(f"/sys/class/net/{n.dev}").exists(), "the kernel has taken it down")
+        if end == "killed":
+            d.kill()
+            wait_for(lambda: n.state() == before, "put back inside")
+            wait_for(lambda: d.journals() == [], "no journal is left")
+        else:
+            stopped(d, fault)
+        if end != "gone":
+            assert n.state() == before and devices(n.argv()) == []
+            assert (u.out(), u.back()) == (10, 10)
+            assert run("ip", "link", "show") == links
+            assert_put_back(own, lambda: HostState(devices=[n.dev]))
+
+
 # Containers
 
 
