@@ -4,7 +4,11 @@
  *
  *   attach tcx|clsact    the classifier to the egress of the interface
  *   detach
- *   rules N THRESHOLD PORT CIDRS    drop UDP to PORT, in N slots; CIDRS is 0 or 1
+ *   rules N WHAT         in N slots, of which the last one decides:
+ *       other            none of them matches
+ *       chance           all match, and none acts: 0 %
+ *       cidrs, flows     the same, of the address's prefix, of no flow
+ *       drop, shape      only the last matches, and drops or marks all
  *   send COUNT           packets, one system call each: nanoseconds per packet
  *   testrun COUNT        BPF_PROG_TEST_RUN of the same packet: nanoseconds per run
  */
@@ -16,6 +20,7 @@
 #include <net/if.h>
 #include <netinet/in.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +34,8 @@
 
 #define PAYLOAD    64
 #define PORT       9999
+#define OTHER_PORT 9998
+#define MARK       0x1234 /* no shaper has it here: what is marked goes on */
 #define COUNT_MAX  10000000
 #define TCX_EGRESS 47 /* BPF_TCX_EGRESS */
 
@@ -78,20 +85,36 @@ static void detach(struct bench *b)
 		err(1, "detach from clsact");
 }
 
-static void set_rules(struct bench *b, uint32_t n, uint32_t threshold, uint16_t port, int cidrs)
+/* Does a rule that is not the last one match? The others are there to be passed. */
+static struct classify_rule make_rule(const char *what, bool last)
 {
-	struct classify_rule rule = {.deadline_boot_ns = UINT64_MAX,
-				     .threshold = threshold,
-				     .flags = cidrs ? RULE_HAS_CIDRS : 0,
-				     .protocol = IPPROTO_UDP,
-				     .n_dst_ports = 1,
-				     .dst_ports = {{port, port}}};
+	bool all = strcmp(what, "chance") == 0 || strcmp(what, "cidrs") == 0 ||
+		   strcmp(what, "flows") == 0;
+	bool acts = strcmp(what, "drop") == 0 || strcmp(what, "shape") == 0;
+	uint16_t port = all || (acts && last) ? PORT : OTHER_PORT;
+
+	return (struct classify_rule){.deadline_boot_ns = UINT64_MAX,
+				      .threshold = all ? 0 : UINT32_MAX,
+				      .flow_threshold = strcmp(what, "flows") == 0 ? 0 : UINT32_MAX,
+				      .verdict = strcmp(what, "shape") == 0 ? VERDICT_SHAPE
+									    : VERDICT_DROP,
+				      .mark = MARK,
+				      .flags = strcmp(what, "cidrs") == 0 ? RULE_HAS_CIDRS : 0,
+				      .protocol = IPPROTO_UDP,
+				      .n_dst_ports = 1,
+				      .dst_ports = {{port, port}}};
+}
+
+static void set_rules(struct bench *b, uint32_t n, const char *what)
+{
 	struct classify_cidr key = {.prefixlen = 32 + 96 + 24, .addr = {[10] = 0xff, [11] = 0xff}};
 	uint8_t include = CIDR_INCLUDE;
 
 	inet_pton(AF_INET, b->address, key.addr + 12);
 	b->classifier->bss->active = 0;
 	for (uint32_t slot = 0; slot < n && slot < CLASSIFY_RULES; slot++) {
+		struct classify_rule rule = make_rule(what, slot == n - 1);
+
 		key.slot = slot;
 		if (bpf_map__update_elem(b->classifier->maps.rules, &slot, sizeof(slot), &rule,
 					 sizeof(rule), BPF_ANY) < 0 ||
@@ -130,16 +153,15 @@ static double test_run(const struct bench *b, long count)
 static void obey(struct bench *b, const char *line)
 {
 	char how[8];
-	unsigned n, threshold, port;
+	unsigned n;
 	long count;
-	int cidrs;
 
 	if (sscanf(line, "attach %7s", how) == 1)
 		attach(b, how);
 	else if (strcmp(line, "detach\n") == 0)
 		detach(b);
-	else if (sscanf(line, "rules %u %u %u %d", &n, &threshold, &port, &cidrs) == 4)
-		set_rules(b, n, threshold, (uint16_t)port, cidrs);
+	else if (sscanf(line, "rules %u %7s", &n, how) == 2)
+		set_rules(b, n, how);
 	else if (sscanf(line, "send %ld", &count) == 1 && count > 0 && count <= COUNT_MAX) {
 		printf("%.1f\n", send_packets(b, count));
 		return;

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What one packet costs more with the classifier, beside an iptables rule of the same effect.
+"""What one packet costs more with the classifier, beside rules of the same effect of iptables, nftables and netem.
 
 Sends UDP over a veth pair in a network namespace made for the purpose and removed after. All cases
-take turns, round after round; the table shows medians. Needs root, ip, iptables, cc and libbpf,
-and a build directory with the skeleton in it (bpf/classify.skel.h)."""
+take turns, round after round; the table shows medians. What the kernel or the host has not is left
+out, and said. Needs root, ip, cc and libbpf, and a build directory with the skeleton in it
+(bpf/classify.skel.h)."""
 
 import argparse
 import contextlib
@@ -24,26 +25,77 @@ PORT, OTHER_PORT = 9999, 9998
 ALWAYS = 0xFFFFFFFF
 SECONDS_MAX = 50  # then the rounds so far are all there are
 
-# name: rules in as many slots, threshold, port, with CIDRs; or the match of an iptables DROP rule
+# name: rules in as many slots, what they do (packet_cost.c)
 CLASSIFIER = {
-    "classifier, no rules": (0, 0, PORT, 0),
-    "classifier, rule does not match": (1, ALWAYS, OTHER_PORT, 0),
-    "classifier, 32 rules do not match": (32, ALWAYS, OTHER_PORT, 0),
-    "classifier, rule matches, 0 %": (1, 0, PORT, 0),
-    "classifier, rule with CIDRs matches, 0 %": (1, 0, PORT, 1),
-    "classifier, 100 %": (1, ALWAYS, PORT, 0),
+    "classifier, no rules": (0, "other"),
+    **{f"classifier, pass: {n} of other ports": (n, "other") for n in (1, 8, 64)},
+    **{f"classifier, pass: {n} match, 0 %": (n, "chance") for n in (1, 8, 64)},
+    "classifier, pass: 1 matches by prefix, 0 %": (1, "cidrs"),
+    "classifier, pass: 1 matches, 0 % of flows": (1, "flows"),
+    **{f"classifier, drop: the last of {n}": (n, "drop") for n in (1, 8, 64)},
+    **{f"classifier, mark: the last of {n}": (n, "shape") for n in (1, 8, 64)},
 }
-RANDOM = ["-m", "statistic", "--mode", "random", "--probability"]
-IPTABLES = {
-    "iptables, rule does not match": (OTHER_PORT, "1"),
-    "iptables, rule matches, 0 %": (PORT, "0"),
-    "iptables, 100 %": (PORT, "1"),
+IP_IN = ("ip", "netns", "exec")
+
+
+class Iptables:
+    def __init__(self, port, probability, n=1):
+        lines = [f"-A OUTPUT -o near -p udp --dport {to} -m statistic --mode random --probability {chance} -j DROP"
+                 for to, chance in [(OTHER_PORT, "1")] * (n - 1) + [(port, probability)]]
+        self.rules = "\n".join(["*filter", *lines, "COMMIT", ""])
+
+    def set(self, name):
+        run(*IP_IN, name, "iptables-restore", "-w", "-n", text=self.rules)
+
+    @staticmethod
+    def unset(name):
+        run(*IP_IN, name, "iptables", "-w", "-F", "OUTPUT")
+
+
+class Nftables:
+    """0 % is one of 2**31 - 1, which is the least it can say."""
+
+    def __init__(self, port, below, n=1):
+        last = f"oifname near udp dport {port} " + (f"numgen random mod 2147483647 < {below} drop" if below else "drop")
+        others = [f"oifname near udp dport {OTHER_PORT} drop"] * (n - 1)
+        self.rules = "\n".join(["table inet bench {", "chain out {", "type filter hook output priority 0", *others, last, "}", "}", ""])
+
+    def set(self, name):
+        run(*IP_IN, name, "nft", "-f", "-", text=self.rules)
+
+    @staticmethod
+    def unset(name):
+        run(*IP_IN, name, "nft", "delete table inet bench")
+
+
+class Netem:
+    def __init__(self, *words):
+        self.words = words
+
+    def set(self, name):
+        run(*IP_IN, name, "tc", "qdisc", "add", "dev", "near", "root", "netem", "limit", "1000", *self.words)
+
+    @staticmethod
+    def unset(name):
+        run(*IP_IN, name, "tc", "qdisc", "del", "dev", "near", "root")
+
+
+OTHERS = {
+    **{f"iptables, pass: {n} of other ports": Iptables(OTHER_PORT, "1", n) for n in (1, 8, 64)},
+    "iptables, pass: 1 matches, 0 %": Iptables(PORT, "0"),
+    **{f"iptables, drop: the last of {n}": Iptables(PORT, "1", n) for n in (1, 8, 64)},
+    **{f"nftables, pass: {n} of other ports": Nftables(OTHER_PORT, None, n) for n in (1, 8, 64)},
+    "nftables, pass: 1 matches, 0 %": Nftables(PORT, 1),
+    **{f"nftables, drop: the last of {n}": Nftables(PORT, None, n) for n in (1, 8, 64)},
+    "netem, pass: it does nothing": Netem(),
+    "netem, pass: 0.001 %": Netem("loss", "0.001%"),
+    "netem, drop: 100 %": Netem("loss", "100%"),
 }
 BASELINE = "nothing"
 
 
-def run(*command):
-    subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+def run(*command, text=""):
+    subprocess.run(command, check=True, input=text, stderr=subprocess.PIPE, text=True)
 
 
 @contextlib.contextmanager
@@ -89,12 +141,23 @@ class Helper:
         self.process.wait(timeout=10)
 
 
-def iptables(name, operation, port, probability):
-    run("ip", "netns", "exec", name, "iptables", "-w", operation, "OUTPUT", "-o", "near",
-        "-p", "udp", "--dport", str(port), *RANDOM, probability, "-j", "DROP")
+def usable(name):
+    """Those of the OTHERS that can be set here, and a line for each kind that cannot."""
+    cases, missing = {}, {}
+    for case, rules in OTHERS.items():
+        kind = type(rules).__name__.lower()
+        if kind in missing:
+            continue
+        try:
+            rules.set(name)
+            rules.unset(name)
+            cases[case] = rules
+        except (OSError, subprocess.CalledProcessError) as e:
+            missing[kind] = f"{kind}: not here ({(getattr(e, 'stderr', None) or str(e)).strip().splitlines()[0]})"
+    return cases, list(missing.values())
 
 
-def one_round(helper, name, how, count, times):
+def one_round(helper, name, others, how, count, times):
     def measure(case):
         helper.ask(f"send {count // 10}")
         times[case].append(float(helper.ask(f"send {count}")))
@@ -102,19 +165,19 @@ def one_round(helper, name, how, count, times):
     measure(BASELINE)
     helper.ask(f"attach {how}")
     for case, rules in CLASSIFIER.items():
-        helper.ask("rules {} {} {} {}".format(*rules))
+        helper.ask("rules {} {}".format(*rules))
         measure(case)
     helper.ask("detach")
-    for case, (port, probability) in IPTABLES.items():
-        iptables(name, "-A", port, probability)
+    for case, rules in others.items():
+        rules.set(name)
         measure(case)
-        iptables(name, "-D", port, probability)
+        rules.unset(name)
 
 
 def test_runs(helper):
     results = {}
     for case, rules in CLASSIFIER.items():
-        helper.ask("rules {} {} {} {}".format(*rules))
+        helper.ask("rules {} {}".format(*rules))
         results[case] = statistics.median(float(helper.ask("testrun 1000000")) for _ in range(3))
     return results
 
@@ -129,27 +192,30 @@ def summary(case, times, base, alone):
 
 
 def bench(name, path, options):
+    others, missing = usable(name)
     helper = Helper(name, path)
-    times = {case: [] for case in (BASELINE, *CLASSIFIER, *IPTABLES)}
+    times = {case: [] for case in (BASELINE, *CLASSIFIER, *others)}
     end = time.monotonic() + SECONDS_MAX
     try:
         alone = test_runs(helper)
         for _ in range(options.rounds):
-            one_round(helper, name, options.attach, options.packets, times)
+            one_round(helper, name, others, options.attach, options.packets, times)
             if time.monotonic() > end:
                 break
     finally:
         helper.close()
 
-    return [summary(case, each, times[BASELINE], alone.get(case)) for case, each in times.items()]
+    return [summary(case, each, times[BASELINE], alone.get(case)) for case, each in times.items()], missing
 
 
-def show(results):
+def show(results, missing):
     print(f"{'':42} {'ns/packet':>9} {'more':>7} {'quartiles':>14} {'test run':>9}")
     for row in results:
         low, high = row["quartiles_ns"]
         alone = "" if row["test_run_ns"] is None else f"{row['test_run_ns']:.0f}"
         print(f"{row['case']:42} {row['ns']:9.0f} {row['more_ns']:+7.0f} {low:+7.0f}{high:+7.0f} {alone:>9}")
+    for line in missing:
+        print(line)
 
 
 def main():
@@ -169,13 +235,13 @@ def main():
     with tempfile.TemporaryDirectory() as directory:
         helper = build_helper(options.build, pathlib.Path(directory))
         with namespace() as name:
-            results = bench(name, helper, options)
+            results, missing = bench(name, helper, options)
     if options.json:
-        json.dump({"attach": options.attach, "kernel": os.uname().release, "results": results},
+        json.dump({"attach": options.attach, "kernel": os.uname().release, "results": results, "missing": missing},
                   sys.stdout, indent=1)
         print()
     else:
-        show(results)
+        show(results, missing)
     return 0
 
 
