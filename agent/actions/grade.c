@@ -95,8 +95,8 @@ bool grading_add_load(const struct grading *g, struct step *s)
 void grading_describe(const struct grading *g, struct text *t)
 {
 	if (g->over_ms) {
-		text_add(t, ", from %.10g in %" PRId64 " step%s over ", isnan(g->from) ? 0 : g->from,
-			 g->steps, g->steps == 1 ? "" : "s");
+		text_add(t, ", from %.10g in %" PRId64 " step%s over ",
+			 isnan(g->from) ? 0 : g->from, g->steps, g->steps == 1 ? "" : "s");
 		duration_print(g->over_ms, t);
 	}
 	if (g->every_ms) {

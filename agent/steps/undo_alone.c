@@ -11,8 +11,8 @@ static int (*const undo[_STEP_KIND_MAX])(struct step *s, struct text *note) = {
 	[STEP_ATTR] = attr_undo_alone,     [STEP_CGROUP] = cgroup_undo_alone,
 	[STEP_FREEZE] = freeze_undo_alone, [STEP_UNIT] = unit_undo_alone,
 	[STEP_CLOCK] = clock_undo_alone,   [STEP_RLIMIT] = rlimit_undo_alone,
-	[STEP_SHAPER] = shaper_undo_alone,
-	[STEP_KEEP] = keep_undo_alone,     [STEP_LINK] = link_undo_alone,
+	[STEP_SHAPER] = shaper_undo_alone, [STEP_KEEP] = keep_undo_alone,
+	[STEP_LINK] = link_undo_alone,
 };
 
 void step_note_gone(const struct step *s, struct text *note)

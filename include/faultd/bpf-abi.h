@@ -54,8 +54,9 @@ enum classify_verdict {
 #define RULE_ESTABLISHED 0x010 /* only TCP segments without SYN */
 #define RULE_HAS_USER    0x020 /* only what sockets of `uid` send (egress) */
 #define RULE_HAS_CGROUP  0x040 /* only what sockets in `cgroup_id` or below send (egress) */
-#define RULE_HAS_NAMES   0x080 /* only DNS queries (see dst_ports) for a name of the rule or below \
-				*/
+#define RULE_HAS_NAMES                                                            \
+	0x080 /* only DNS queries (see dst_ports) for a name of the rule or below \
+	       */
 
 /* Both ends included, host byte order. */
 struct classify_ports {

@@ -15,9 +15,11 @@
 #define INTERFACES_MAX  8
 #define PORT_RANGES_MAX 16
 #define CIDRS_MAX       128 /* include and exclude together, per rule */
-#define FLOWS_MAX       4  /* spared connections, per rule */
-#define KEPT_MAX        64 /* routes, addresses and neighbours that go with the interfaces of one fault */
-#define KEPT_HEX_MAX    600 /* each as text */
+#define FLOWS_MAX       4   /* spared connections, per rule */
+#define KEPT_MAX                                                                        \
+	64 /* routes, addresses and neighbours that go with the interfaces of one fault \
+	    */
+#define KEPT_HEX_MAX 600 /* each as text */
 
 #define SEED_MAX 2147483647 /* of a fault's random choices; short enough to be typed */
 
