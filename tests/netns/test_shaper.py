@@ -271,8 +271,8 @@ def test_two_shapers_at_once_and_one_goes(hooked, network):
     root = root_qdisc(network.dev)
     with udp(network) as a, udp(network, there=second) as b:
         slow = at_least(60 * FRAME[V4], 2_000_000)
-        with rate_on(hooked, network, "4mbit", cidrs=second, queue="10s", protocol="udp") as other:
-            with rate_on(hooked, network, "2mbit", cidrs=network.there, queue="10s", protocol="udp"):
+        with rate_on(hooked, network, "4mbit", peers=second, queue="10s", protocol="udp") as other:
+            with rate_on(hooked, network, "2mbit", peers=network.there, queue="10s", protocol="udp"):
                 assert len(shapers()) == 2 and root_qdisc(network.dev) == root
                 assert a.seconds(a.here, a.there, 60) >= slow
                 assert b.seconds(b.here, b.there, 60) >= slow / 2
