@@ -19,7 +19,8 @@ struct connection {
 
 /* Calls `each` for every TCP connection over which data can still flow, in at least one direction;
  * what it returns other than 0 is returned in the end. With a cgroup of v2 (0: none): only those of
- * sockets in it or below. Returns -EOPNOTSUPP or -ENOENT where the kernel has no inet_diag. */
+ * sockets in it; the kernel does not tell those below it. Returns -EOPNOTSUPP or -ENOENT where the
+ * kernel has no inet_diag. */
 int connections_each(uint64_t cgroup_id, int (*each)(const struct connection *c, void *arg),
 		     void *arg);
 

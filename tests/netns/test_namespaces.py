@@ -598,6 +598,65 @@ def test_sockets_of_a_cgroup(d):
             assert status == 400 and "parameters.direction" in error["message"] and "egress" in error["message"], error
 
 
+CONNECTED = """
+import socket, sys
+if sys.argv[1]:
+    open(sys.argv[1] + "/cgroup.procs", "w").write("0")
+s = socket.create_connection((sys.argv[2], int(sys.argv[3])))
+print("connected", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextlib.contextmanager
+def connection(n, cgroup=""):
+    """One from a process here into the namespace. Yields the socket inside."""
+    with n.entered():
+        listener = socket.create_server((n.there, 0))
+    with listener:
+        listener.settimeout(harness.PATIENCE)
+        process = subprocess.Popen([sys.executable, "-c", CONNECTED, str(cgroup), n.there, str(listener.getsockname()[1])],
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        try:
+            inside, _ = listener.accept()
+            assert process.stdout.readline() == "connected\n"
+            with inside:
+                yield inside
+        finally:
+            process.stdin.close()
+            process.wait()
+            process.stdout.close()
+
+
+def is_cut(s, timeout):
+    s.settimeout(timeout)
+    try:
+        return s.recv(1) == b""
+    except ConnectionResetError:
+        return True
+    except TimeoutError:
+        return False
+
+
+def test_connections_of_a_cgroup_are_cut(d):
+    with namespace() as n, cgroup_v2() as (path, directory), connection(n, directory) as inside, connection(n) as outside:
+        fault = d.start_fault("network-reset", parameters={"how": "cut", "interface": n.dev, "cgroup": path})
+        assert is_cut(inside, harness.PATIENCE)
+        assert not is_cut(outside, 0.3)
+        d.stop_fault(fault)
+
+
+def test_connections_in_a_namespace_are_cut(d):
+    """Those of its own sockets, by no step that faultd's own would be hit by."""
+    with namespace(named=False) as n, connection(n) as inside:
+        fault = d.start_fault("network-reset", parameters={"how": "cut", "interface": "eth0", **parameters_of(n)})
+        assert any(s["kind"] == "cut" and "in the netns of process" in s["text"] for s in fault["steps"]), fault["steps"]
+        inside.settimeout(harness.PATIENCE)
+        with pytest.raises(ConnectionAbortedError):
+            inside.recv(1)
+        d.stop_fault(fault)
+
+
 def test_sockets_of_a_user(d):
     with namespace() as n, contextlib.closing(Sender(n, user=USER)) as theirs, contextlib.closing(Sender(n)) as ours:
         own = HostState(devices=[n.dev])
