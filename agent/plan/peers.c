@@ -143,6 +143,8 @@ int resolved_take_sets(struct resolved *r, const char *text, size_t length, stru
 	for (const cJSON *set = json->child; set && got == 0; set = set->next)
 		got = take_set(r, json, set, e);
 	cJSON_Delete(json);
+	if (got < 0)
+		e->code = ERROR_CONFLICT; /* the file is wrong, not the request */
 	return got;
 }
 
