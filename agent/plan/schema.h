@@ -25,7 +25,7 @@ enum row_type {
 	ROW_NAMES,    /* struct name_list */
 	ROW_NUMBERS,  /* struct number_list */
 	ROW_BYTES,    /* uint64_t: 512MiB, 2GB, 1000000 */
-	ROW_QUANTITY, /* double: a number, bytes (2GiB), a duration (200ms: in milliseconds) or a
+	ROW_QUANTITY, /* double: a number, bytes (2GiB), a duration (500us: 0.5 milliseconds) or a
 			 rate (10mbit: in bits per second); with UNIT_RATE only that */
 	_ROW_TYPE_MAX,
 };

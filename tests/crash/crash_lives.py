@@ -232,6 +232,11 @@ class BlackholeTcx(NetworkTarget):
     parameters = {"direction": "both"}
 
 
+class PartitionTcx(NetworkTarget):
+    hold, steps, action = "kernel", 4, "network-partition"
+    parameters = {"peers": "192.0.2.1,2001:db8::/32", "spareSubnets": True}
+
+
 class LossClsact(NetworkTarget):
     steps, config = 6, {"classifierHook": "clsact"}
     parameters = {"percent": 50, "direction": "both"}
@@ -257,6 +262,17 @@ class Shaper(NetworkTarget):
 class ShaperClsact(Shaper):
     config = {"classifierHook": "clsact"}
     foreign = "filters"
+
+
+class Netem(Shaper):
+    """Likewise, where the kernel has netem."""
+
+    action, parameters = "network-impair", {"delay": "50ms", "jitter": "5ms", "loss": 1, "rate": "10mbit", "direction": "ingress"}
+
+    def __init__(self, directory):
+        if why := harness.why_no_netem():
+            pytest.skip(why)
+        super().__init__(directory)
 
 
 class InterfaceDown(NetworkTarget):
@@ -608,11 +624,13 @@ KINDS = {
     "io-stress": IoStress,
     "loss-tcx": LossTcx,
     "blackhole-tcx": BlackholeTcx,
+    "partition-tcx": PartitionTcx,
     "loss-clsact": LossClsact,
     "loss-clsact-foreign": LossForeignClsact,
     "loss-clsact-empty": LossEmptyClsact,
     "shaper-tcx": Shaper,
     "shaper-clsact-foreign": ShaperClsact,
+    "netem": Netem,
     "interface-down": InterfaceDown,
     "reset-cut": ResetCut,
     "loss-namespace": LossNamespace,
