@@ -408,6 +408,7 @@ def test_the_number_of_a_namespace_is_given_to_another_one(d):
             if os.stat(new.file).st_ino == inode:
                 break
         else:
+            stopped(d, fault)
             pytest.skip("the kernel did not give the number again")
         new.run("tc", "qdisc", "add", "dev", "eth0", "clsact")
         before = new.state()
