@@ -390,7 +390,7 @@ def test_the_namespace_vanishes_while_active(d):
         wait_for(lambda: not pathlib.Path(f"/sys/class/net/{n.dev}").exists(), "the kernel has taken it down")
         ended = stopped(d, fault)
         assert any("namespace" in note and "gone" in note for note in ended["notes"]), ended
-        assert len(ended["notes"]) == 1
+        assert len([note for note in ended["notes"] if "namespace" in note]) == 1
     assert_put_back(before, HostState)
 
 
@@ -431,7 +431,7 @@ def test_the_process_goes_and_the_namespace_stays(d):
         process.wait()
         assert (u.out(), u.back()) == (0, 0)
         ended = stopped(d, fault)
-        assert ended["notes"] == []
+        assert not [note for note in ended["notes"] if "namespace" in note]
         assert (u.out(), u.back()) == (10, 10)
         assert n.state() == before
 
