@@ -223,7 +223,7 @@ NOT_STARTED_HERE = HOST_ACTIONS | {"clock-skew", "service-stop"}
 NEEDS_NETEM = {"network-corrupt", "network-duplicate", "network-impair", "network-latency", "network-reorder"}
 
 # Where they can be aimed. test_the_catalogue() compares this with the parameters they have.
-AT_PACKETS = {a for a in ACTIONS if a.startswith("network-")}
+AT_PACKETS = {a for a in ACTIONS if a.startswith("network-")} | {"dns-fault"}
 INSIDE = {"cpu-stress", "memory-stress", "io-stress", "disk-fill", "disk-throttle", "resource-exhaust", "process-kill",
           "process-pause"} | AT_PACKETS
 AT_PROCESSES = {"process-kill", "process-pause", "resource-exhaust"}
