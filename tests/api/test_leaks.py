@@ -21,7 +21,7 @@ from lib.harness import wait_for
 FAULTS = 1000
 REQUESTS = 10000
 KEPT_MAX = 128  # finished faults that can still be shown
-RULES_MAX = 32  # of one classifier
+RULES_MAX = 64  # of one classifier
 GROWTH_MAX_KB = 64  # an allocator may place things differently; a leak of 8 bytes a request is more
 
 CPU = {"percent": 1, "cpus": "0-0"}
