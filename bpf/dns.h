@@ -31,6 +31,7 @@ struct query {
 	__u32 name_length; /* the root's 0 included */
 	__u32 length;      /* of the header and the first question */
 	__u32 has_opt;
+	__u32 left;                    /* bytes of the label that is being read */
 	__u8 message[352];             /* DNS_MAX, and what the verifier believes may be read */
 	__u8 starts[DNS_NAME_MAX + 1]; /* does a label start here in the name? */
 };
@@ -83,26 +84,31 @@ static __always_inline __u32 message_offset(struct __sk_buff *skb, __u8 protocol
 				       : ends.offset + (__u32)sizeof(struct udphdr);
 }
 
-/* Compressed names are none: nothing is before the first question that could be pointed to. */
+/* Returns the length of the name, 0 when it is none. Compressed names are none: nothing is before
+ * the first question that could be pointed to. What a turn of the loop leaves to the next is kept
+ * in memory: of registers the verifier of Linux 6.1 follows each value by itself, and gives up at a
+ * million instructions. */
 static __always_inline __u32 read_name(struct query *q)
 {
-	__u32 left = 0; /* bytes of the present label */
+	volatile __u32 *left = &q->left, *length = &q->name_length;
 
+	*left = *length = 0;
 	for (__u32 i = 0; i < DNS_NAME_MAX; i++) {
 		__u8 byte = q->message[DNS_HEADER + i];
+		__u32 of_label = *left;
 
-		q->starts[i] = left == 0;
-		if (left) {
-			left--;
+		q->starts[i] = of_label == 0;
+		if (of_label) {
+			*left = of_label - 1;
 			continue;
 		}
 		if (byte == 0)
-			return i + 1;
-		if (byte > DNS_LABEL_MAX)
-			return 0;
-		left = byte;
+			*length = i + 1;
+		if (byte == 0 || byte > DNS_LABEL_MAX)
+			break;
+		*left = byte;
 	}
-	return 0;
+	return *length;
 }
 
 static __always_inline bool opt_follows(const struct query *q, __u32 read)
@@ -118,6 +124,7 @@ __noinline int read_query(struct __sk_buff *skb, __u32 protocol)
 	__u32 offset = message_offset(skb, protocol == IPPROTO_TCP ? IPPROTO_TCP : IPPROTO_UDP);
 	struct query *q = this_query();
 	__u64 read = skb->len - offset;
+	__u32 name_length;
 
 	SETTLE(read);
 	if (!q || !offset || offset > skb->len)
@@ -128,10 +135,10 @@ __noinline int read_query(struct __sk_buff *skb, __u32 protocol)
 		return false;
 	if (q->message[2] & DNS_QR || (q->message[4] == 0 && q->message[5] == 0))
 		return false;
-	q->name_length = read_name(q);
-	if (q->name_length == 0 || q->name_length > DNS_NAME_MAX)
+	name_length = read_name(q);
+	if (name_length == 0 || name_length > DNS_NAME_MAX)
 		return false;
-	q->length = DNS_HEADER + q->name_length + DNS_TYPES;
+	q->length = DNS_HEADER + name_length + DNS_TYPES;
 	if (q->length > read)
 		return false;
 	q->has_opt = opt_follows(q, read);
