@@ -717,21 +717,39 @@ bool cgroup_is_inner(const struct cgroup_layout *l, const char *path)
 
 /* Sockets */
 
-int cgroup_id(const struct cgroup_layout *l, const char *path, uint64_t *ret_id,
-	      uint32_t *ret_level)
+static const struct cgroup_hierarchy *find_v2(const struct cgroup_layout *l)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		if (l->hierarchy[i].v2)
+			return &l->hierarchy[i];
+	}
+	return NULL;
+}
+
+static int read_id(const struct cgroup_hierarchy *h, const char *path, uint64_t *ret)
 {
 	union {
 		struct file_handle handle;
-		char room[sizeof(struct file_handle) + sizeof(*ret_id)];
-	} u = {.handle.handle_bytes = sizeof(*ret_id)};
-	const struct cgroup_hierarchy *h = NULL;
+		char room[sizeof(struct file_handle) + sizeof(*ret)];
+	} u = {.handle.handle_bytes = sizeof(*ret)};
 	char full[FILE_PATH_MAX];
-	int r, ignored;
+	int ignored, r = cgroup_file_path(h, path, "", full, sizeof(full));
 
-	for (size_t i = 0; i < l->n; i++) {
-		if (l->hierarchy[i].v2)
-			h = &l->hierarchy[i];
-	}
+	if (r < 0)
+		return r;
+	if (name_to_handle_at(AT_FDCWD, full, &u.handle, &ignored, 0) < 0)
+		return -errno;
+	memcpy(ret, u.handle.f_handle, sizeof(*ret));
+	return 0;
+}
+
+int cgroup_id(const struct cgroup_layout *l, const char *path, uint64_t *ret_id,
+	      uint32_t *ret_level)
+{
+	const struct cgroup_hierarchy *h = find_v2(l);
+	char full[FILE_PATH_MAX];
+	int r;
+
 	if (!h || !has_cgroup(h, path))
 		return -ENOENT;
 	/* Every cgroup but the root has this file. */
@@ -739,14 +757,44 @@ int cgroup_id(const struct cgroup_layout *l, const char *path, uint64_t *ret_id,
 	if (r == 0 && access(full, F_OK) == 0)
 		return -EXDEV;
 	if (r == 0)
-		r = cgroup_file_path(h, path, "", full, sizeof(full));
+		r = read_id(h, path, ret_id);
 	if (r < 0)
 		return r;
-	if (name_to_handle_at(AT_FDCWD, full, &u.handle, &ignored, 0) < 0)
-		return -errno;
-	memcpy(ret_id, u.handle.f_handle, sizeof(*ret_id));
 	*ret_level = 0;
 	for (const char *p = path; p[0] && p[1]; p++)
 		*ret_level += p[0] == '/';
+	return 0;
+}
+
+static const char *find_path(const struct cgroup_hierarchy *h, const struct paths *p, uint64_t id)
+{
+	for (size_t i = 0; i < p->n; i++) {
+		uint64_t found;
+
+		if (read_id(h, p->path[i], &found) == 0 && found == id)
+			return p->path[i];
+	}
+	return NULL;
+}
+
+int cgroup_ids_below(const struct cgroup_layout *l, uint64_t id, uint64_t **ret, size_t *ret_n)
+{
+	_cleanup_paths_ struct paths all = {0}, below = {0};
+	const struct cgroup_hierarchy *h = find_v2(l);
+	const char *path;
+	int r = h ? walk(h, "/", &all) : -ENOENT;
+
+	if (r < 0)
+		return r;
+	path = find_path(h, &all, id);
+	r = path ? walk(h, path, &below) : -ENOENT;
+	if (r < 0)
+		return r;
+	*ret = calloc(below.n, sizeof(**ret));
+	if (!*ret)
+		return -ENOMEM;
+	*ret_n = 0;
+	for (size_t i = 0; i < below.n; i++)
+		*ret_n += read_id(h, below.path[i], &(*ret)[*ret_n]) == 0;
 	return 0;
 }

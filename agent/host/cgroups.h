@@ -122,4 +122,8 @@ bool cgroup_is_inner(const struct cgroup_layout *l, const char *path);
 int cgroup_id(const struct cgroup_layout *l, const char *path, uint64_t *ret_id,
 	      uint32_t *ret_level);
 
+/* The ids of the cgroup of v2 that has this one, and of all below it; malloc'd. Returns 0, -ENOENT
+ * (it is not there any more), or another errno. */
+int cgroup_ids_below(const struct cgroup_layout *l, uint64_t id, uint64_t **ret, size_t *ret_n);
+
 #endif

@@ -48,6 +48,7 @@ static int each_socket(const struct nlmsghdr *m, void *arg)
 				.family = d->idiag_family,
 				.uid = d->idiag_uid,
 				.inode = d->idiag_inode,
+				.cgroup_id = nl_u64(nl_find(m, sizeof(*d), INET_DIAG_CGROUP_ID)),
 				.flow = {.local_port = ntohs(d->id.idiag_sport),
 					 .remote_port = ntohs(d->id.idiag_dport)}};
 	copy_address(c.family, d->id.idiag_src, c.flow.local);
@@ -55,7 +56,7 @@ static int each_socket(const struct nlmsghdr *m, void *arg)
 	return w->each(&c, w->arg);
 }
 
-/* The kernel's own filter (Linux 5.7): beyond the end of the program is what does not match. */
+/* The kernel's own filter (Linux 5.8): beyond the end of the program is what does not match. */
 static void put_cgroup(struct nl_request *q, uint64_t id)
 {
 	struct {

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/cgroups.h"
 #include "host/links.h"
 #include "host/sockets.h"
 #include "steps/kinds.h"
@@ -24,6 +25,8 @@ struct cutting {
 	struct links_above above; /* of the interface */
 	uint64_t own[OWN_MAX];
 	size_t n_own;
+	uint64_t *cgroups; /* the rule's and those below it */
+	size_t n_cgroups;  /* 0: it is told by its id alone, or has none */
 	struct {
 		uint8_t remote[16];
 		uint32_t ifindex;
@@ -169,15 +172,27 @@ static bool goes_over(struct cutting *g, const struct connection *c)
 	return links_above_has(&g->above, g->route[at].ifindex);
 }
 
+/* As the classifier's rule: in the cgroup or below it. */
+static bool is_inside(const struct cutting *g, const struct connection *c)
+{
+	for (size_t i = 0; i < g->n_cgroups; i++) {
+		if (g->cgroups[i] == c->cgroup_id)
+			return true;
+	}
+	return g->n_cgroups == 0;
+}
+
 static int each_connection(const struct connection *c, void *arg)
 {
 	struct cutting *g = arg;
 	const struct classify_rule *r = &g->rule->rule;
 
+	if (g->n_cgroups && !c->cgroup_id)
+		return -EOPNOTSUPP;
 	if (g->n == AT_ONCE || r->flags & RULE_NEW || !ports_match(g->rule, &c->flow) ||
 	    !peer_matches(g->rule, c->flow.remote) || !flow_is_chosen(r, &c->flow) ||
 	    !connection_is_chosen(r, c) || (r->flags & RULE_HAS_USER && c->uid != r->uid) ||
-	    is_spared(g, c) || !goes_over(g, c))
+	    !is_inside(g, c) || is_spared(g, c) || !goes_over(g, c))
 		return 0;
 	g->found[g->n++] = *c;
 	return 0;
@@ -199,25 +214,45 @@ static int destroy(const struct connection *c)
 	return r == 0 ? 1 : r == -ENOENT || r == -ESTALE ? 0 : r;
 }
 
-static int cannot(struct error *e, int r)
+static int cannot(struct error *e, int r, bool by_cgroup)
 {
 	bool missing = r == -EOPNOTSUPP || r == -EPROTONOSUPPORT || r == -EINVAL;
 
-	return error_set(e, missing || r == -EPERM ? ERROR_UNSUPPORTED : ERROR_FAILED, r,
-			 "cannot cut connections: %s",
-			 missing       ? "this kernel was built without INET_DIAG_DESTROY"
-			 : r == -EPERM ? "faultd lacks the privilege (CAP_NET_ADMIN)"
-				       : strerror(-r));
+	return error_set(
+		e, missing || r == -EPERM ? ERROR_UNSUPPORTED : ERROR_FAILED, r,
+		"cannot cut connections: %s",
+		missing && by_cgroup
+			? "this kernel was built without INET_DIAG_DESTROY, or is older than 5.8 and tells no cgroups"
+		: missing     ? "this kernel was built without INET_DIAG_DESTROY"
+		: r == -EPERM ? "faultd lacks the privilege (CAP_NET_ADMIN)"
+			      : strerror(-r));
+}
+
+/* The kernel's filter compares ids, so it will do for a cgroup only that has none below it, or is
+ * gone. */
+static int find_cgroups(struct cutting *g)
+{
+	struct cgroup_layout layout;
+	int r = cgroup_layout_read(&layout);
+
+	if (r == 0)
+		r = cgroup_ids_below(&layout, g->rule->rule.cgroup_id, &g->cgroups, &g->n_cgroups);
+	if (g->n_cgroups == 1)
+		g->n_cgroups = 0;
+	return r == -ENOENT ? 0 : r;
 }
 
 static int find(struct cutting *g)
 {
+	uint64_t cgroup_id = g->rule->rule.cgroup_id;
 	int r = links_above((uint32_t)g->rule->hook.ifindex, &g->above);
 
+	if (r == 0 && cgroup_id)
+		r = find_cgroups(g);
 	if (r < 0)
 		return r;
 	g->n_own = connections_own(g->own, OWN_MAX);
-	r = connections_each(g->rule->rule.cgroup_id, each_connection, g);
+	r = connections_each(g->n_cgroups ? 0 : cgroup_id, each_connection, g);
 	return r == -ENOENT ? -EOPNOTSUPP : r;
 }
 
@@ -233,7 +268,8 @@ static int cut_some(struct step_cut *cut, struct error *e)
 		r = destroy(&found[i]);
 		cut->cut += r > 0;
 	}
-	return r < 0 ? cannot(e, r) : (int)g.n;
+	free(g.cgroups);
+	return r < 0 ? cannot(e, r, cut->rule.rule.cgroup_id != 0) : (int)g.n;
 }
 
 int cut_apply(struct step *s, const struct step_env *env, struct error *e)

@@ -647,6 +647,21 @@ def test_connections_of_a_cgroup_are_cut(d):
         d.stop_fault(fault)
 
 
+def test_connections_below_a_cgroup_are_cut(d):
+    """As packets are told: those of the cgroups in it too, not those of the one it is in."""
+    with namespace() as n, cgroup_v2() as (path, directory), connection(n, directory) as inside, \
+            connection(n, directory / "below") as below, connection(n) as outside:
+        fault = d.start_fault("network-reset", parameters={"how": "cut", "interface": n.dev, "cgroup": path + "/below"})
+        assert is_cut(below, harness.PATIENCE)
+        assert d.figures(fault)["cut"] == 1 and not is_cut(inside, 0.3)
+        d.stop_fault(fault)
+        with connection(n, directory / "below") as again:
+            fault = d.start_fault("network-reset", parameters={"how": "cut", "interface": n.dev, "cgroup": path})
+            assert is_cut(inside, harness.PATIENCE) and is_cut(again, harness.PATIENCE)
+            assert d.figures(fault)["cut"] == 2 and not is_cut(outside, 0.3)
+            d.stop_fault(fault)
+
+
 def test_connections_in_a_namespace_are_cut(d):
     """Those of its own sockets, by no step that faultd's own would be hit by."""
     with namespace(named=False) as n, connection(n) as inside:
