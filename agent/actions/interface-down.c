@@ -3,10 +3,12 @@
  * The interface is taken down; the kernel then forgets its routes, IPv6 addresses and permanent
  * neighbours, which are remembered before. Put back by taking it up and adding what is missing. */
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "actions/action.h"
+#include "actions/network_place.h"
 #include "host/features.h"
 #include "host/kept.h"
 #include "host/links.h"
@@ -17,7 +19,18 @@
 
 struct interface_down {
 	struct name_list interface;
+	struct network_aim aim;
 	bool allow_lockout;
+};
+
+/* At one place. */
+struct looking {
+	const struct interface_down *p;
+	struct facts *facts;
+	uint8_t place;     /* index into facts->places */
+	bool may_lock_out; /* it is faultd's own, or the caller's */
+	size_t first;      /* interface of it */
+	struct error *e;
 };
 
 static const struct row rows[] = {
@@ -26,34 +39,44 @@ static const struct row rows[] = {
 	 FIELD(struct interface_down, interface),
 	 .required = true,
 	 .text = "interfaces"},
+	NETWORK_NAMESPACE_ROWS(struct interface_down, aim),
 	{.name = "allowLockout",
 	 .type = ROW_BOOLEAN,
 	 FIELD(struct interface_down, allow_lockout),
 	 .def = "false",
-	 .text = "also one that carries the default route or the caller's SSH connection"},
+	 .text = "also one that carries the default route of the host or the caller's SSH connection"},
 };
 
-static int add_interface(const char *name, struct facts *facts, struct error *e)
+static int no_interface(const char *name, const struct network_place *place, struct error *e)
 {
-	struct interface i;
 	char known[160];
 	struct text t = TEXT(known);
+
+	interface_names(&t);
+	return error_field(e, "parameters.interface", name, known, "no interface %s%s%s", name,
+			   place->netns.inode ? " in " : "",
+			   place->netns.inode ? place->shown : "");
+}
+
+static int add_interface(const char *name, struct looking *l)
+{
+	struct facts *facts = l->facts;
+	struct interface i;
 	int r = interface_find(name, &i);
 
-	if (r == -ENODEV) {
-		interface_names(&t);
-		return error_field(e, "parameters.interface", name, known, "no interface %s", name);
-	}
+	if (r == -ENODEV)
+		return no_interface(name, &facts->places[l->place], l->e);
 	if (r < 0)
-		return error_set(e, ERROR_FAILED, r, "cannot read the interfaces: %s",
+		return error_set(l->e, ERROR_FAILED, r, "cannot read the interfaces: %s",
 				 strerror(-r));
-	for (size_t k = 0; k < facts->n_interfaces; k++) {
+	for (size_t k = l->first; k < facts->n_interfaces; k++) {
 		if (facts->interfaces[k].index == i.index)
 			return 0;
 	}
 	if (facts->n_interfaces == INTERFACES_MAX)
-		return error_field(e, "parameters.interface", "", "1 to 8 interfaces",
+		return error_field(l->e, "parameters.interface", "", "1 to 8 interfaces",
 				   "more than 8 interfaces");
+	facts->place_of[facts->n_interfaces] = l->place;
 	facts->interfaces[facts->n_interfaces++] = i;
 	return 0;
 }
@@ -91,8 +114,7 @@ static int check_lockout(const struct interface *i, const struct facts *facts, s
 	return 0;
 }
 
-static int check(const struct interface_down *p, const struct interface *i,
-		 const struct facts *facts, struct error *e)
+static int check(const struct looking *l, const struct interface *i, struct error *e)
 {
 	char vlan[16];
 	int r;
@@ -112,15 +134,19 @@ static int check(const struct interface_down *p, const struct interface *i,
 			e, ERROR_CONFLICT, -EBUSY,
 			"parameters.interface: the VLAN %s stands on %s and would go down with it",
 			vlan, i->name);
-	return p->allow_lockout ? 0 : check_lockout(i, facts, e);
+	return l->p->allow_lockout || !l->may_lock_out ? 0 : check_lockout(i, l->facts, e);
 }
 
-static int look_kept(const struct interface *i, struct facts *facts, struct error *e)
+static int look_kept(const struct looking *l, const struct interface *i, struct error *e)
 {
+	struct kept_list *kept = l->facts->kept;
+	size_t first = kept->n;
 	char why[200] = "";
 	struct text t = TEXT(why);
-	int r = kept_read(i->index, facts->kept, &t);
+	int r = kept_read(i->index, kept, &t);
 
+	for (size_t k = first; k < kept->n; k++)
+		kept->kept[k].place = l->place;
 	if (r < 0 && t.length)
 		return error_set(e, ERROR_CONFLICT, r,
 				 "parameters.interface: %s cannot be put back as it is: %s",
@@ -128,15 +154,61 @@ static int look_kept(const struct interface *i, struct facts *facts, struct erro
 	return r < 0 ? cannot_read(i, r, e) : 0;
 }
 
+/* Inside the place. */
+static int look_inside(void *arg)
+{
+	struct looking *l = arg;
+	const struct name_list *names = &l->p->interface;
+	struct facts *facts = l->facts;
+	int r = 0;
+
+	l->first = facts->n_interfaces;
+	for (uint32_t i = 0; i < names->n && r == 0; i++)
+		r = add_interface(names->name[i], l);
+	for (size_t i = l->first; i < facts->n_interfaces && r == 0; i++)
+		r = check(l, &facts->interfaces[i], l->e);
+	for (size_t i = l->first; i < facts->n_interfaces && r == 0; i++)
+		r = look_kept(l, &facts->interfaces[i], l->e);
+	return r;
+}
+
+/* Whom a container's default route locks out is the container, which is what was asked for. */
+static bool may_lock_out(const struct network_place *place, pid_t caller_pid)
+{
+	char path[48];
+	struct netns callers;
+
+	if (!place->netns.inode)
+		return true;
+	(void)snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)caller_pid);
+	return caller_pid > 0 && netns_read(path, &callers) == 0 &&
+	       netns_same(&callers, &place->netns);
+}
+
+static int look_place(const struct interface_down *p, uint8_t place, struct facts *facts,
+		      struct error *e)
+{
+	struct looking l = {.p = p,
+			    .facts = facts,
+			    .place = place,
+			    .may_lock_out = may_lock_out(&facts->places[place], facts->caller_pid),
+			    .e = e};
+
+	return network_place_run(&facts->places[place], look_inside, &l, e);
+}
+
 static int look(const void *params, struct facts *facts, struct error *e)
 {
 	const struct interface_down *p = params;
-	int r = 0;
+	int r = network_namespaces_look(&p->aim, facts, e);
 
-	for (uint32_t i = 0; i < p->interface.n && r == 0; i++)
-		r = add_interface(p->interface.name[i], facts, e);
-	for (size_t i = 0; i < facts->n_interfaces && r == 0; i++)
-		r = check(p, &facts->interfaces[i], facts, e);
+	if (r < 0 || facts->n_places == 0)
+		return r;
+	facts->kept = calloc(1, sizeof(*facts->kept));
+	if (!facts->kept)
+		return error_set(e, ERROR_FAILED, -ENOMEM, "out of memory");
+	for (uint8_t i = 0; i < facts->n_places && r == 0; i++)
+		r = look_place(p, i, facts, e);
 	if (r < 0)
 		return r;
 	if (facts->n_interfaces == 0)
@@ -144,46 +216,69 @@ static int look(const void *params, struct facts *facts, struct error *e)
 	if (!feature_capability(CAP_NET_ADMIN))
 		return error_set(e, ERROR_UNSUPPORTED, -EPERM,
 				 "faultd lacks CAP_NET_ADMIN: it cannot take interfaces down");
-	facts->kept = calloc(1, sizeof(*facts->kept));
-	if (!facts->kept)
-		return error_set(e, ERROR_FAILED, -ENOMEM, "out of memory");
-	for (size_t i = 0; i < facts->n_interfaces && r == 0; i++)
-		r = look_kept(&facts->interfaces[i], facts, e);
-	return r;
+	return 0;
 }
 
-static struct step *add_step(struct plan *plan, enum step_kind kind, const struct interface *i)
+/* One interface in its place. */
+struct spot {
+	const struct interface *interface;
+	const struct network_place *place;
+};
+
+static struct step *add_step(struct plan *plan, enum step_kind kind, const struct spot *at)
 {
 	struct step *s = plan_add(plan, kind);
 
 	if (!s)
 		return NULL;
-	(void)str_copy(s->hook.ifname, sizeof(s->hook.ifname), i->name);
-	s->hook.ifindex = i->index;
+	s->hook.netns = at->place->netns;
+	(void)str_copy(s->hook.place, sizeof(s->hook.place), at->place->shown);
+	(void)str_copy(s->hook.ifname, sizeof(s->hook.ifname), at->interface->name);
+	s->hook.ifindex = at->interface->index;
 	return s;
 }
 
-/* Undone backwards: the interface is up first, then what it had is added, the last first. */
-static int plan_interface(const struct interface *i, const struct kept_list *kept,
-			  struct plan *plan)
+static int add_keep(struct plan *plan, const struct spot *at, const struct kept *k,
+		    uint64_t read_boot_ns)
 {
-	for (size_t n = kept ? kept->n : 0; n-- > 0;) {
-		const struct kept *k = &kept->kept[n];
-		struct step *s;
+	struct step *s = add_step(plan, STEP_KEEP, at);
 
-		if (k->ifindex != i->index)
-			continue;
-		s = add_step(plan, STEP_KEEP, i);
-		if (!s)
-			return -errno;
-		s->keep.type = k->type;
-		s->keep.read_boot_ns = kept->read_boot_ns;
-		(void)str_copy(s->keep.shown, sizeof(s->keep.shown), k->shown);
-		(void)str_copy(s->keep.message, sizeof(s->keep.message), k->message);
-	}
-	if (!add_step(plan, STEP_LINK, i))
+	if (!s)
 		return -errno;
-	return plan_claim(plan, "interface-down of %s", i->name);
+	s->keep.type = k->type;
+	s->keep.read_boot_ns = read_boot_ns;
+	(void)str_copy(s->keep.shown, sizeof(s->keep.shown), k->shown);
+	(void)str_copy(s->keep.message, sizeof(s->keep.message), k->message);
+	return 0;
+}
+
+static int claim(struct plan *plan, const struct spot *at)
+{
+	if (!at->place->netns.inode)
+		return plan_claim(plan, "interface-down of %s", at->interface->name);
+	return plan_claim(plan, "interface-down of %s in the network namespace %" PRIu64,
+			  at->interface->name, at->place->netns.inode);
+}
+
+/* Undone backwards: the interface is up first, then what it had is added, the last first. */
+static int plan_interface(const struct facts *facts, size_t n, struct plan *plan)
+{
+	const struct kept_list *kept = facts->kept;
+	uint8_t place = facts->place_of[n];
+	struct spot at = {&facts->interfaces[n], &facts->places[place]};
+
+	for (size_t i = kept ? kept->n : 0; i-- > 0;) {
+		const struct kept *k = &kept->kept[i];
+		int r = 0;
+
+		if (k->ifindex == at.interface->index && k->place == place)
+			r = add_keep(plan, &at, k, kept->read_boot_ns);
+		if (r < 0)
+			return r;
+	}
+	if (!add_step(plan, STEP_LINK, &at))
+		return -errno;
+	return claim(plan, &at);
 }
 
 static int plan(const void *params, const struct facts *facts, struct plan *plan, struct error *e)
@@ -191,7 +286,7 @@ static int plan(const void *params, const struct facts *facts, struct plan *plan
 	int r = 0;
 
 	for (size_t i = 0; i < facts->n_interfaces && r == 0; i++)
-		r = plan_interface(&facts->interfaces[i], facts->kept, plan);
+		r = plan_interface(facts, i, plan);
 	return r < 0 ? error_set(e, ERROR_FAILED, r, "cannot plan: %s", strerror(-r)) : 0;
 }
 
@@ -203,6 +298,7 @@ static void describe(const void *params, struct text *t)
 	for (uint32_t i = 0; i < p->interface.n; i++)
 		text_add(t, "%s%s", i ? "," : "", p->interface.name[i]);
 	text_add(t, " down");
+	network_places_describe(&p->aim, t);
 }
 
 extern const struct action action_interface_down;
@@ -214,7 +310,8 @@ const struct action action_interface_down = {
 		"addresses, permanent neighbours) is remembered and added again when it is up; what router "
 		"advertisements had brought, and what was learned, comes back as after every reboot. Refused when "
 		"something could not be put back: nexthop objects, VLANs on it. Link-local IPv6 addresses are usable "
-		"again when duplicate address detection is through, others at once.",
+		"again when duplicate address detection is through, others at once. In a container with a network namespace "
+		"of its own it is that one's interface; a target in the host's namespace is refused.",
 	.hold = HOLD_JOURNAL,
 	.duration = DURATION_REQUIRED,
 	.rows = rows,
@@ -223,5 +320,5 @@ const struct action action_interface_down = {
 	.look = look,
 	.plan = plan,
 	.describe = describe,
-	.composition = "exclusive: one per interface",
+	.composition = "exclusive: one per interface of a network namespace",
 };

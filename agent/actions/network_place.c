@@ -86,8 +86,18 @@ static int look_cgroup(const struct aim *aim, const struct facts *facts, struct 
 		     : 0;
 }
 
-static int look_aim(const struct aim *aim, const struct facts *facts, struct network_place *ret,
-		    struct error *e)
+static int refuse_shared(const struct target *t, const struct aim *aim, struct error *e)
+{
+	const char *field = t->unit[0]     ? "parameters.unit"
+			    : t->cgroup[0] ? "parameters.cgroup"
+					   : "parameters.container";
+
+	return error_field(e, field, aim->shown, "one with a network namespace of its own",
+			   "%s is in the host's network namespace: its interfaces are everybody's",
+			   aim->shown);
+}
+
+static int look_aim(const struct aim *aim, struct network_place *ret, struct error *e)
 {
 	char path[48];
 	struct proc_stat st;
@@ -111,7 +121,7 @@ static int look_aim(const struct aim *aim, const struct facts *facts, struct net
 		return error_set(e, r == -EPERM || r == -EACCES ? ERROR_UNSUPPORTED : ERROR_FAILED,
 				 r, "cannot enter the network namespace of %s: %s", aim->shown,
 				 strerror(-r));
-	return ret->netns.inode ? 0 : look_cgroup(aim, facts, ret, e);
+	return 0;
 }
 
 static bool is_known(const struct facts *facts, const struct network_place *p)
@@ -124,14 +134,18 @@ static bool is_known(const struct facts *facts, const struct network_place *p)
 	return false;
 }
 
-static int look_target(const struct target *t, struct facts *facts, struct error *e)
+/* `whole`: a namespace is meant, not sockets in one. */
+static int look_target(const struct target *t, bool whole, struct facts *facts, struct error *e)
 {
 	int r = target_look(t, facts, e);
 
 	for (size_t i = 0; i < facts->n_aims && r == 0; i++) {
 		struct network_place p;
 
-		r = look_aim(&facts->aims[i], facts, &p, e);
+		r = look_aim(&facts->aims[i], &p, e);
+		if (r == 0 && !p.netns.inode)
+			r = whole ? refuse_shared(t, &facts->aims[i], e)
+				  : look_cgroup(&facts->aims[i], facts, &p, e);
 		if (r < 0 || is_known(facts, &p))
 			continue;
 		if (facts->n_places == INTERFACES_MAX)
@@ -155,7 +169,8 @@ static int check(const struct network_aim *aim, struct facts *facts, struct erro
 	return 0;
 }
 
-int network_places_look(const struct network_aim *aim, struct facts *facts, struct error *e)
+static int look_places(const struct network_aim *aim, bool whole, struct facts *facts,
+		       struct error *e)
 {
 	int r = check(aim, facts, e);
 
@@ -163,10 +178,20 @@ int network_places_look(const struct network_aim *aim, struct facts *facts, stru
 		return r;
 	if (aim->netns[0])
 		return look_netns(aim->netns, facts, e);
-	r = look_target(&aim->target, facts, e);
+	r = look_target(&aim->target, whole, facts, e);
 	if (r == 0 && !facts->aimed)
 		facts->n_places = 1; /* which is all zero: faultd's own */
 	return r;
+}
+
+int network_places_look(const struct network_aim *aim, struct facts *facts, struct error *e)
+{
+	return look_places(aim, false, facts, e);
+}
+
+int network_namespaces_look(const struct network_aim *aim, struct facts *facts, struct error *e)
+{
+	return look_places(aim, true, facts, e);
 }
 
 int network_place_run(const struct network_place *place, int (*run)(void *arg), void *arg,

@@ -12,22 +12,29 @@ struct network_aim {
 	struct target target;
 };
 
-/* The rows, for a params struct whose member `aim` is a struct network_aim. */
-#define NETWORK_PLACE_ROWS(params, aim)                                                                              \
-	TARGET_ROWS_AT(params, aim.target),                                                                          \
-		{.name = "netns",                                                                                    \
-		 .type = ROW_STRING,                                                                                 \
-		 FIELD_STRING(params, aim.netns),                                                                    \
-		 .text = "in this network namespace: a name under /run/netns, the path of its file, or pid:NUMBER"}, \
-	{                                                                                                            \
-		.name = "user", .type = ROW_STRING, FIELD_STRING(params, aim.user),                                  \
-		.text = "only what sockets of this user send, by name or number (egress)"                            \
+/* The rows, for a params struct whose member `aim` is a struct network_aim: which namespaces, and
+ * whose packets in them. */
+#define NETWORK_NAMESPACE_ROWS(params, aim)                                                                       \
+	TARGET_ROWS_AT(params, aim.target),                                                                       \
+	{                                                                                                         \
+		.name = "netns", .type = ROW_STRING, FIELD_STRING(params, aim.netns),                             \
+		.text = "in this network namespace: a name under /run/netns, the path of its file, or pid:NUMBER" \
+	}
+#define NETWORK_PLACE_ROWS(params, aim)                                                   \
+	NETWORK_NAMESPACE_ROWS(params, aim),                                              \
+	{                                                                                 \
+		.name = "user", .type = ROW_STRING, FIELD_STRING(params, aim.user),       \
+		.text = "only what sockets of this user send, by name or number (egress)" \
 	}
 
 /* Resolves it into facts->places, at least one unless facts->skipped, and facts->user. A target is
  * entered when its first process has a network namespace other than faultd's; else it is told by
  * its cgroup, which only egress can do. Several targets in one namespace are one place. */
 int network_places_look(const struct network_aim *aim, struct facts *facts, struct error *e);
+
+/* The same for what belongs to a whole namespace and to no cgroup, such as an interface: a target
+ * in faultd's own namespace is refused. */
+int network_namespaces_look(const struct network_aim *aim, struct facts *facts, struct error *e);
 
 /* Calls `run` inside the place. Returns what it did, or a negative errno and the error. */
 int network_place_run(const struct network_place *place, int (*run)(void *arg), void *arg,

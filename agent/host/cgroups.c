@@ -769,7 +769,7 @@ int cgroup_id(const struct cgroup_layout *l, const char *path, uint64_t *ret_id,
 static const char *find_path(const struct cgroup_hierarchy *h, const struct paths *p, uint64_t id)
 {
 	for (size_t i = 0; i < p->n; i++) {
-		uint64_t found;
+		uint64_t found = 0;
 
 		if (read_id(h, p->path[i], &found) == 0 && found == id)
 			return p->path[i];

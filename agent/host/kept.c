@@ -27,6 +27,7 @@ struct reading {
 	uint32_t ifindex;
 	bool router_advertisements; /* are taken by the kernel, which asks for them when it is up */
 	struct kept_list *list;
+	size_t first; /* of the list, that is this interface's */
 	struct text *why;
 };
 
@@ -308,7 +309,7 @@ static int keep_route(const struct reading *g, const struct nlmsghdr *m, const c
 
 static bool is_kept_address(const struct reading *g, const struct rtattr *address)
 {
-	for (size_t i = 0; address && i < g->list->n; i++) {
+	for (size_t i = g->first; address && i < g->list->n; i++) {
 		const struct kept *k = &g->list->kept[i];
 		struct nl_request q;
 
@@ -409,8 +410,7 @@ static void sort(struct kept_list *l, size_t first)
 int kept_read(uint32_t ifindex, struct kept_list *list, struct text *why)
 {
 	static const uint8_t families[] = {AF_INET, AF_INET6};
-	struct reading g = {.ifindex = ifindex, .list = list, .why = why};
-	size_t first = list->n;
+	struct reading g = {.ifindex = ifindex, .list = list, .first = list->n, .why = why};
 	int r = link_takes_advertisements(ifindex);
 
 	list->read_boot_ns = boot_ns();
@@ -431,6 +431,6 @@ int kept_read(uint32_t ifindex, struct kept_list *list, struct text *why)
 	for (size_t i = ARRAY_SIZE(families); i-- > 0 && r == 0;)
 		r = dump(RTM_GETROUTE, sizeof(struct rtmsg), families[i], each_route, &g);
 	if (r == 0)
-		sort(list, first);
+		sort(list, g.first);
 	return r;
 }

@@ -15,6 +15,7 @@ struct kept {
 	uint32_t rank;   /* they are added again in this order, for some stand on others, */
 	int32_t order;   /* and in this one within a rank */
 	uint16_t type;   /* RTM_NEWROUTE, RTM_NEWADDR, RTM_NEWNEIGH */
+	uint8_t place;   /* not filled in here: in which network namespace */
 	char shown[128]; /* "route 10.2.0.0/16 via 10.1.0.1" */
 	char message[KEPT_HEX_MAX + 1]; /* see nl_print() */
 };

@@ -661,7 +661,7 @@ bool step_same(const struct step *a, const struct step *b)
 		return a->rlimit.pid == b->rlimit.pid && a->rlimit.start == b->rlimit.start &&
 		       a->rlimit.resource == b->rlimit.resource;
 	case STEP_KEEP:
-		return str_eq(a->keep.message, b->keep.message);
+		return same_hook(&a->hook, &b->hook) && str_eq(a->keep.message, b->keep.message);
 	case STEP_LINK:
 	case STEP_BPF_LINK:
 	case STEP_QDISC:

@@ -142,6 +142,8 @@ int step_update(struct step *s, const struct step_env *env, struct error *e)
 int step_undo(struct step *s, const struct step_env *env, struct text *note)
 {
 	struct call c = {.s = s, .env = env, .undo = true, .note = note};
+	char unsaid[200];
+	struct text of_nothing = TEXT(unsaid);
 	const struct netns *n = place_of(s);
 	int result, r;
 
@@ -149,6 +151,7 @@ int step_undo(struct step *s, const struct step_env *env, struct text *note)
 		return call(&c);
 	r = netns_run(n, call, &c, &result);
 	if (r == -ENOENT) {
+		c.note = &of_nothing;
 		r = netns_run_empty(call, &c, &result);
 		if (r == 0)
 			step_note_gone(s, note);

@@ -14,13 +14,14 @@ import pytest
 
 from lib import harness
 from lib.harness import GUARDIAN, Network, run, wait_for
+from test_namespaces import Namespace, cgroup_v2, container
 
 pytestmark = pytest.mark.usefixtures("root")
 
 TABLE = 7110  # nobody else's
 
 
-def is_up(dev):
+def is_up(dev, run=run):
     return "UP" in re.search(r"<(.*?)>", run("ip", "link", "show", "dev", dev)).group(1).split(",")
 
 
@@ -30,9 +31,10 @@ def forget_counting(text):
 
 
 class Dump:
-    """All that ip knows of one interface. The place of a route among those of other interfaces is nobody's."""
+    """All that ip knows of one interface, here or where `run` runs. The place of a route among those of other interfaces
+    is nobody's."""
 
-    def __init__(self, dev):
+    def __init__(self, dev, run=run):
         def lines(*argv):
             found = [forget_counting(" ".join(x.split())) for x in run(*argv).splitlines()]
             return sorted(x for x in found if f"dev {dev} " in f"{x} ")
@@ -46,7 +48,7 @@ class Dump:
             "neigh": sorted(run("ip", "neigh", "show", "nud", "permanent", "dev", dev).splitlines()),
             "proxy": sorted(run("ip", "neigh", "show", "proxy", "dev", dev).splitlines()
                             + run("ip", "-6", "neigh", "show", "proxy", "dev", dev).splitlines()),
-            "tc": harness.tc_state(dev),
+            "tc": [run("tc", "qdisc", "show", "dev", dev), *(run("tc", "filter", "show", "dev", dev, side, check=False) for side in ("ingress", "egress"))],
         }
 
     def __eq__(self, other):
@@ -56,7 +58,7 @@ class Dump:
         return {k: (self.parts[k], other.parts[k]) for k in self.parts if self.parts[k] != other.parts[k]}
 
 
-def is_settled(dev):
+def is_settled(dev, run=run):
     """No duplicate address detection is under way, and the carrier is there."""
     return "tentative" not in run("ip", "-6", "addr", "show", "dev", dev) and "LOWER_UP" in run("ip", "link", "show", "dev", dev)
 
@@ -398,3 +400,158 @@ def test_without_privilege(tmp_path, rich):
         assert status == 501 and "CAP_NET_ADMIN" in answer["message"], answer
     finally:
         d.close()
+
+
+# In another network namespace
+
+
+class Inside:
+    """A namespace whose eth0 has addresses, routes (the default route too) and neighbours. Two have the same of all but
+    one address and what stands on it."""
+
+    def __init__(self, stack, named):
+        self.n = stack.enter_context(contextlib.closing(Namespace(named)))
+        self.netns = self.n.name if named else f"pid:{self.n.process.pid}"
+        for words in ("addr add 10.96.0.1/24 dev eth0", "-6 addr add fd96::1/64 dev eth0 nodad", "-6 addr add fd97::1/64 dev eth0 nodad",
+                      "route add 10.95.0.0/24 via 10.96.0.9 dev eth0", "-6 route add fd95::/64 via fd96::9 dev eth0 metric 40",
+                      "-6 route add default via fd96::9 dev eth0", f"route add 10.94.0.0/24 dev eth0 table {TABLE}",
+                      "neigh add 10.96.0.9 lladdr 02:00:00:00:00:09 dev eth0 nud permanent"):
+            self.n.run("ip", *words.split())
+        wait_for(lambda: is_settled("eth0", self.n.run) and is_settled(self.n.dev), "addresses")
+        self.before, self.outside = self.now(), Dump(self.n.dev)
+
+    def now(self):
+        return Dump("eth0", self.n.run)
+
+    def is_up(self):
+        return is_up("eth0", self.n.run)
+
+    def assert_down(self):
+        assert not self.is_up() and is_up(self.n.dev)
+        now = self.now().parts
+        assert not [r for r in now["route"] if " table local " not in r] and now["neigh"] == [], now
+
+    def assert_back(self):
+        wait_for(lambda: is_settled("eth0", self.n.run) and self.now() == self.before, "as before")
+        wait_for(lambda: is_settled(self.n.dev) and Dump(self.n.dev) == self.outside, "the other end as before")
+        wait_for(lambda: "1 received" in self.n.run("ping", "-c", 1, "-W", 1, self.n.here, check=False), "packets")
+
+
+@pytest.fixture
+def stack():
+    with contextlib.ExitStack() as stack:
+        yield stack
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_in_a_namespace(d, stack, named):
+    """Its default route goes down too, which locks nobody out."""
+    i = Inside(stack, named)
+    fault = d.start_fault("interface-down", interface="eth0", netns=i.netns)
+    i.assert_down()
+    shown = f"netns {i.n.name}" if named else f"the netns of process {i.n.process.pid}"
+    assert all(s["text"].endswith(f", in {shown}") for s in fault["steps"]), fault["steps"]
+    assert steps(fault)[-1] == "link" and steps(fault).count("keep") == 9 == len(fault["steps"]) - 1
+    status, answer = d.fault("interface-down", interface="eth0", netns=i.netns)
+    assert status == 409, answer
+    ended = d.stop_fault(fault)
+    assert ended["state"] == "done" and d.show(fault)["notes"] == [], ended
+    i.assert_back()
+    assert d.journals() == []
+
+
+def test_in_two_containers(d, stack):
+    """What is the same in both is put back in both; another one of that name, here or in a third, is not touched."""
+    one, two, third = (Inside(stack, False) for _ in range(3))
+    identity = stack.enter_context(container(one.n.process))
+    stack.enter_context(container(two.n.process))
+    fault = d.start_fault("interface-down", interface="eth0", cgroup="/docker/*")
+    one.assert_down()
+    two.assert_down()
+    assert third.is_up() and third.now() == third.before
+    assert steps(fault).count("link") == 2 and steps(fault).count("keep") == 18
+    assert d.stop_fault(fault)["state"] == "done"
+    one.assert_back()
+    two.assert_back()
+    fault = d.start_fault("interface-down", interface="eth0", container=identity[:12])
+    assert not one.is_up() and two.is_up()
+    assert d.stop_fault(fault)["state"] == "done"
+    one.assert_back()
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_killed_in_a_namespace(d, stack, named):
+    i = Inside(stack, named)
+    d.start_fault("interface-down", interface="eth0", netns=i.netns)
+    i.assert_down()
+    d.kill()
+    i.assert_back()
+    wait_for(lambda: d.journals() == [], "no journal")
+
+
+def test_both_killed_in_a_namespace(d, stack):
+    i = Inside(stack, True)
+    d.start_fault("interface-down", interface="eth0", netns=i.netns)
+    os.kill(d.guardian_pid(), signal.SIGKILL)
+    d.kill()
+    i.assert_down()
+    done = subprocess.run([GUARDIAN, "--all", "--runtime-dir", d.runtime], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done
+    i.assert_back()
+    assert d.journals() == []
+
+
+def vanish(i):
+    i.n.process.kill()
+    i.n.process.wait()
+    wait_for(lambda: not os.path.exists(f"/sys/class/net/{i.n.dev}"), "the kernel has taken it down")
+
+
+def test_the_namespace_vanishes(d, stack):
+    i = Inside(stack, False)
+    fault = d.start_fault("interface-down", interface="eth0", netns=i.netns)
+    vanish(i)
+    assert d.stop_fault(fault)["state"] == "done"
+    assert [n.split(",")[0] for n in notes(d, fault)] == ["the network namespace is gone"]
+    assert d.journals() == []
+
+
+def test_the_namespace_vanishes_and_faultd_is_killed(d, stack):
+    i = Inside(stack, False)
+    d.start_fault("interface-down", interface="eth0", netns=i.netns)
+    guardian = d.guardian_pid()
+    os.kill(guardian, signal.SIGSTOP)
+    d.kill()
+    vanish(i)
+    os.kill(guardian, signal.SIGCONT)
+    wait_for(lambda: d.journals() == [], "no journal")
+    assert "could not be undone" not in d.log()
+
+
+def test_refused_in_a_namespace(d, stack):
+    i = Inside(stack, True)
+    for interface, status, words in ("lo", 403, "loopback"), (i.n.dev, 400, f"no interface {i.n.dev} in netns {i.n.name}"):
+        got, answer = d.fault("interface-down", interface=interface, netns=i.n.name)
+        assert got == status and words in answer["message"], answer
+    got, answer = d.fault("interface-down", interface="eth0", netns="fdnone")
+    assert got == 400 and "no network namespace" in answer["message"], answer
+    assert i.is_up() and d.journals() == []
+
+
+def test_the_callers_namespace(d, stack):
+    """Who asks from inside would be cut off."""
+    i = Inside(stack, True)
+    argv = i.n.argv(harness.FAULTCTL, "--socket", d.socket, "run", "interface-down", "--duration", "60s", "--interface", "eth0", "--netns", i.n.name)
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
+    assert done.returncode != 0 and "default route" in done.stderr, done
+    assert i.is_up()
+
+
+def test_a_target_in_the_hosts_namespace(d, rich, stack):
+    path, directory = stack.enter_context(cgroup_v2())
+    process = stack.enter_context(subprocess.Popen(["sleep", "600"]))
+    stack.callback(process.kill)
+    (directory / "cgroup.procs").write_text(str(process.pid))
+    got, answer = d.fault("interface-down", interface=rich.dev, cgroup=path)
+    assert (got, answer["field"]) == (400, "parameters.cgroup") and "host's network namespace" in answer["message"], answer
+    assert rich.now() == rich.before

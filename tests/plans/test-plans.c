@@ -117,8 +117,9 @@ static void read_kept(const cJSON *facts, struct facts *ret)
 		struct kept *k = &kept.kept[kept.n++];
 		const char *type = string_of(item, "type", "");
 
-		check_known(item, " index type shown message ");
+		check_known(item, " index place type shown message ");
 		k->ifindex = (uint32_t)number_of(item, "index", 0);
+		k->place = (uint8_t)number_of(item, "place", 0);
 		k->type = str_eq(type, "route")     ? RTM_NEWROUTE
 			  : str_eq(type, "address") ? RTM_NEWADDR
 						    : RTM_NEWNEIGH;
