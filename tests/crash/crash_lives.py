@@ -275,6 +275,15 @@ class Netem(Shaper):
         super().__init__(directory)
 
 
+def what_stands_on(dev, run):
+    """But for the link-local address, which the kernel makes anew, and takes its time."""
+    found = [run("ip", "link", "show", "up", "dev", dev) and "up", run("ip", "neigh", "show", "dev", dev, "nud", "permanent")]
+    for words in ("-4 addr show", "-6 addr show scope global", "-4 route show table all", "-6 route show table all"):
+        lines = (line.strip() for line in run("ip", "-o", *words.split(), "dev", dev).splitlines())
+        found.append(sorted(line for line in lines if "fe80::" not in line and "ff00::" not in line))
+    return found
+
+
 class InterfaceDown(NetworkTarget):
     """With an address, routes and neighbours, which go with it."""
 
@@ -293,22 +302,15 @@ class InterfaceDown(NetworkTarget):
         self.before = self.look()
 
     def look(self):
-        """But for the link-local address, which the kernel makes anew, and takes its time."""
-        found = [run("ip", "link", "show", "up", "dev", self.dev) and "up", run("ip", "neigh", "show", "dev", self.dev, "nud", "permanent")]
-        for words in ("-4 addr show", "-6 addr show scope global", "-4 route show table all", "-6 route show table all"):
-            lines = (line.strip() for line in run("ip", "-o", *words.split(), "dev", self.dev).splitlines())
-            found.append(sorted(line for line in lines if "fe80::" not in line and "ff00::" not in line))
-        return found
+        return what_stands_on(self.dev, run)
 
     def off(self):
         now = self.look()
         return super().off() + [f"{n} instead of {b}" for n, b in zip(now, self.before, strict=True) if n != b]
 
 
-class LossNamespace(Target):
+class NamespaceTarget(Target):
     """The veth's other end, in a namespace that has no name: a process holds it."""
-
-    steps, config = 6, {"classifierHook": "clsact"}
 
     def __init__(self, directory):
         super().__init__(directory)
@@ -319,13 +321,29 @@ class LossNamespace(Target):
             run("ip", "link", "add", self.dev, "up", "type", "veth", "peer", "name", "inside", "netns", self.holder.pid)
             self.run("ip", "link", "set", "inside", "up")
             self.devices = (self.dev,)
-            self.tc = self.look()
+            self.furnish()
+            self.before = self.look()
         except BaseException:
             self.close()
             raise
 
+    def furnish(self):
+        pass
+
     def run(self, *argv, **kwargs):
         return run("nsenter", f"--net=/proc/{self.holder.pid}/ns/net", *argv, **kwargs)
+
+    def off(self):
+        return [f"inside, {n} instead of {b}" for n, b in zip(self.look(), self.before, strict=True) if n != b]
+
+    def close(self):
+        run("ip", "link", "del", self.dev, check=False)
+        self.holder.kill()
+        self.holder.wait()
+
+
+class LossNamespace(NamespaceTarget):
+    steps, config = 6, {"classifierHook": "clsact"}
 
     def look(self):
         return [self.run("tc", "qdisc", "show", "dev", "inside")] + [
@@ -335,13 +353,24 @@ class LossNamespace(Target):
         return {"action": "network-loss", "parameters": {"interface": "inside", "netns": f"pid:{self.holder.pid}", "percent": 50,
                                                          "direction": "both"}}
 
-    def off(self):
-        return [] if (now := self.look()) == self.tc else [f"inside, tc says {now} instead of {self.tc}"]
 
-    def close(self):
-        run("ip", "link", "del", self.dev, check=False)
-        self.holder.kill()
-        self.holder.wait()
+class InterfaceDownNamespace(NamespaceTarget):
+    """With routes and a neighbour, as InterfaceDown; the default route too."""
+
+    hold, steps = "journal", 6
+
+    def furnish(self):
+        for words in ("addr add 10.96.0.1/24 dev inside", "-6 addr add fd96::1/64 dev inside nodad",
+                      "route add default via 10.96.0.9 dev inside", "-6 route add default via fd96::9 dev inside",
+                      "neigh add 10.96.0.9 lladdr 02:00:00:00:00:09 dev inside nud permanent"):
+            self.run("ip", *words.split())
+        wait_for(lambda: "tentative" not in self.run("ip", "addr", "show", "dev", "inside"), "addresses")
+
+    def look(self):
+        return what_stands_on("inside", self.run)
+
+    def body(self):
+        return {"action": "interface-down", "parameters": {"interface": "inside", "netns": f"pid:{self.holder.pid}"}}
 
 
 class ResetCut(NetworkTarget):
@@ -634,6 +663,7 @@ KINDS = {
     "interface-down": InterfaceDown,
     "reset-cut": ResetCut,
     "loss-namespace": LossNamespace,
+    "interface-down-namespace": InterfaceDownNamespace,
     "pause": Pause,
     "pause-interval": PauseInterval,
     "pause-freezer": PauseFreezer,
