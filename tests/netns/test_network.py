@@ -642,14 +642,14 @@ def test_dropping_ends_at_the_deadline_by_itself(hooked, network):
     """With faultd and its guardian standing still, the program in the kernel keeps the time."""
     guardian = hooked.guardian_pid()
     with udp(network) as u:
-        fault = hooked.start_fault("network-blackhole", "2500ms", interface=network.dev, direction="both")
         started = time.monotonic()
+        fault = hooked.start_fault("network-blackhole", "2500ms", interface=network.dev, direction="both")
         try:
             os.kill(guardian, signal.SIGSTOP)
             os.kill(hooked.pid, signal.SIGSTOP)
             assert (u.out(3), u.back(3)) == (0, 0)
             wait_for(lambda: u.out(1) == 1 and u.back(1) == 1, "packets pass again")
-            assert 1.5 < time.monotonic() - started < 10
+            assert time.monotonic() - started > 2.4
             assert harness.state_of(hooked.pid) == "T" and harness.state_of(guardian) == "T"
         finally:
             os.kill(hooked.pid, signal.SIGCONT)
