@@ -523,6 +523,12 @@ test_pytest() {
 	run_pytest -m "not reboots" tests/vm
 }
 
+# Of tests/netns, what needs netem, and the queues that are modules here; test=NAME finds the others too.
+test_netns() {
+	part "network faults by clsact, ifb and netem"
+	run_pytest tests/netns/test_traffic.py tests/netns/test_impair.py tests/netns/test_many.py
+}
+
 # Held by the journal alone, so that a guardian is all there is; a few points of each.
 test_crash() {
 	part "the crash matrix on this kernel"
@@ -549,10 +555,11 @@ first_boot() {
 		! wanted $name || test_$name
 	done
 	if [ -z "$only" ]; then
+		test_netns
 		test_pytest
 	else
 		part "pytest: $only"
-		run_pytest -m "not reboots" -k "$only" tests/vm
+		run_pytest -m "not reboots" -k "$only" tests/vm tests/netns
 	fi
 	(cd $top && PYTHONDONTWRITEBYTECODE=1 python3 -m pytest -q --collect-only -m reboots ${only:+-k "$only"} tests/vm) |
 		grep :: >$store/queue

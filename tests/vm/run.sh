@@ -6,17 +6,17 @@
 # inside.sh and the pytest tests found. Needs Debian 12 on x86_64, root, and the network once.
 #   sudo tests/vm/run.sh             everything
 #   sudo tests/vm/run.sh shell       a root shell in the machine; `exit` or `poweroff` leaves it, Ctrl-A X ends it hard
-#   sudo tests/vm/run.sh test=NAME   the parts of inside.sh and the tests of tests/vm with NAME in their names, or, when
-#                                    NAME begins with tests/, what pytest calls so: tests/crash/test_matrix.py::test_…
+#   sudo tests/vm/run.sh test=NAME   the parts of inside.sh and the tests of tests/vm and tests/netns with NAME in their
+#                                    names, or, when NAME begins with tests/, what pytest calls so: tests/crash/test_x.py::…
 #   FAULTD_VM_CACHE=DIR     keeps the base system there, so that the next run needs no download
 #   FAULTD_VM_KEEP=DIR      leaves the console, the results and the image there
-#   FAULTD_VM_TIMEOUT=2700  seconds that the machine may run
+#   FAULTD_VM_TIMEOUT=3600  seconds that the machine may run
 set -euo pipefail
 
 top=$(cd "$(dirname "$0")/../.." && pwd)
 here=$top/tests/vm
 suite=bookworm
-limit=${FAULTD_VM_TIMEOUT:-2700}
+limit=${FAULTD_VM_TIMEOUT:-3600}
 shell=
 only=
 
