@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """All benchmarks of one build, as one report in Markdown: latency, memory and wake-ups, how exact a CPU
-load is, what a packet costs, how long it takes to find processes. One that cannot run here is named with
-its reason. Needs root."""
+load is, what a packet costs and idle rules do, how long it takes to find processes. One that cannot run here is named
+with its reason. Needs root."""
 
 import argparse
 import os
@@ -84,6 +84,11 @@ def packet_cost(options):
         part(f"What a packet costs more, by {how}", f"```\n{text or why}\n```")
 
 
+def network(options):
+    text, why = run("network.py", "--build", options.build, "--rounds", 6 if options.quick else 60)
+    part("Network faults: applied, undone, and what idle rules cost", text or why)
+
+
 def targets(options):
     processes, rounds = (2000, 5) if options.quick else (10000, 20)
     text, why = run("targets.py", "--processes", processes, "--rounds", rounds)
@@ -113,7 +118,7 @@ def main():
     if not os.access(options.build / "agent" / "faultd", os.X_OK):
         parser.error(f"{options.build}: no build; set FAULTD_BUILD_DIR or --build")
     print(head(options.build), flush=True)
-    for measure in (latency, idle, undo, memory_fill, cpu_accuracy, packet_cost, targets):
+    for measure in (latency, idle, undo, memory_fill, cpu_accuracy, packet_cost, network, targets):
         measure(options)
 
 
