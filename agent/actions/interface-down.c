@@ -29,7 +29,7 @@ struct looking {
 	struct facts *facts;
 	uint8_t place;     /* index into facts->places */
 	bool may_lock_out; /* it is faultd's own, or the caller's */
-	size_t first;      /* interface of it */
+	size_t first;      /* of its interfaces, in facts->interfaces */
 	struct error *e;
 };
 
