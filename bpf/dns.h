@@ -11,6 +11,7 @@
 #define DNS_HEADER    12
 #define DNS_NAME_MAX  255
 #define DNS_LABEL_MAX 63
+#define DNS_LABELS    128 /* of the longest name, the root's included */
 #define DNS_TYPES     4  /* bytes behind the name: type and class */
 #define DNS_OPT       11 /* bytes of an OPT record without options */
 #define DNS_TYPE_OPT  41
@@ -31,9 +32,7 @@ struct query {
 	__u32 name_length; /* the root's 0 included */
 	__u32 length;      /* of the header and the first question */
 	__u32 has_opt;
-	__u32 left;                    /* bytes of the label that is being read */
-	__u8 message[352];             /* DNS_MAX, and what the verifier believes may be read */
-	__u8 starts[DNS_NAME_MAX + 1]; /* does a label start here in the name? */
+	__u8 message[352]; /* DNS_MAX, and what the verifier believes may be read */
 };
 
 /* Too big for the stack. A packet is worked on with bottom halves off at both hooks. */
@@ -84,31 +83,30 @@ static __always_inline __u32 message_offset(struct __sk_buff *skb, __u8 protocol
 				       : ends.offset + (__u32)sizeof(struct udphdr);
 }
 
-/* Returns the length of the name, 0 when it is none. Compressed names are none: nothing is before
- * the first question that could be pointed to. What a turn of the loop leaves to the next is kept
- * in memory: of registers the verifier of Linux 6.1 follows each value by itself, and gives up at a
- * million instructions. */
-static __always_inline __u32 read_name(struct query *q)
+/* Walks over the labels of the name in this_query(), from its start, as far as `until`. Returns where
+ * the first label starts that is not before there, or the root's, the last; DNS_NAME_MAX or more:
+ * it is no name. Compressed ones are none: nothing is before the first question that could be
+ * pointed to. Global for the reason that read_packet() is. */
+__noinline int walk_labels(__u32 until)
 {
-	volatile __u32 *left = &q->left, *length = &q->name_length;
+	const struct query *q = this_query();
+	__u64 at = 0;
 
-	*left = *length = 0;
-	for (__u32 i = 0; i < DNS_NAME_MAX; i++) {
-		__u8 byte = q->message[DNS_HEADER + i];
-		__u32 of_label = *left;
+	if (!q)
+		return DNS_NAME_MAX;
+	for (__u64 i = 0; i < DNS_LABELS; i++) {
+		__u64 length;
 
-		q->starts[i] = of_label == 0;
-		if (of_label) {
-			*left = of_label - 1;
-			continue;
-		}
-		if (byte == 0)
-			*length = i + 1;
-		if (byte == 0 || byte > DNS_LABEL_MAX)
+		if (at >= DNS_NAME_MAX || at >= until)
 			break;
-		*left = byte;
+		length = q->message[DNS_HEADER + at];
+		if (length > DNS_LABEL_MAX)
+			return DNS_NAME_MAX;
+		if (length == 0)
+			break;
+		at += length + 1;
 	}
-	return *length;
+	return (int)at;
 }
 
 static __always_inline bool opt_follows(const struct query *q, __u32 read)
@@ -124,7 +122,6 @@ __noinline int read_query(struct __sk_buff *skb, __u32 protocol)
 	__u32 offset = message_offset(skb, protocol == IPPROTO_TCP ? IPPROTO_TCP : IPPROTO_UDP);
 	struct query *q = this_query();
 	__u64 read = skb->len - offset;
-	__u32 name_length;
 
 	SETTLE(read);
 	if (!q || !offset || offset > skb->len)
@@ -135,19 +132,23 @@ __noinline int read_query(struct __sk_buff *skb, __u32 protocol)
 		return false;
 	if (q->message[2] & DNS_QR || (q->message[4] == 0 && q->message[5] == 0))
 		return false;
-	name_length = read_name(q);
-	if (name_length == 0 || name_length > DNS_NAME_MAX)
+	q->name_length = (__u32)walk_labels(DNS_NAME_MAX) + 1;
+	if (q->name_length > DNS_NAME_MAX)
 		return false;
-	q->length = DNS_HEADER + name_length + DNS_TYPES;
+	q->length = DNS_HEADER + q->name_length + DNS_TYPES;
 	if (q->length > read)
 		return false;
 	q->has_opt = opt_follows(q, read);
 	return true;
 }
 
-static __always_inline __u8 lower(__u8 c)
+/* Without a branch: the verifier would follow both for every letter. */
+static __always_inline __u32 lower(__u32 c)
 {
-	return c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c;
+	__u32 is_capital = (((c - 'A') & 0xff) - ('Z' - 'A' + 1)) >> 31;
+
+	SETTLE(is_capital);
+	return c + is_capital * ('a' - 'A');
 }
 
 /* Is the name of this_query() the rule's `which`-th, or below it? Lengths of labels are too small
@@ -165,9 +166,9 @@ __noinline int name_is_below(__u32 slot, __u32 which)
 		return false;
 	start = q->name_length - length;
 	SETTLE(start);
-	if (start >= DNS_NAME_MAX || !q->starts[start])
+	if (start >= DNS_NAME_MAX || (__u32)walk_labels(start) != start)
 		return false;
-	for (__u32 i = 0; i < sizeof(all->name[0].wire) && i < length; i++)
+	for (__u64 i = 0; i < sizeof(all->name[0].wire) && i < length; i++)
 		if (lower(q->message[DNS_HEADER + start + i]) != all->name[which].wire[i])
 			return false;
 	return true;
