@@ -20,6 +20,10 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 /* Written by user space at any time: the slots that count, one bit each. */
 volatile __u64 active;
 
+/* Always 0, which the verifier does not know: what starts with it is the same to it before and
+ * after it is set. */
+volatile __u64 unknown_0;
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, CLASSIFY_RULES);
@@ -48,17 +52,32 @@ static __always_inline bool protocol_matches(__u8 wanted, __u8 protocol)
 	       (wanted == IPPROTO_ICMP && protocol == NEXTHDR_ICMP);
 }
 
-static __always_inline bool ports_match(const struct classify_ports *ranges, __u32 n,
-					union packet packet, __u16 port)
+/* Of the rule in this slot. Global, as what follows, for the reason that read_packet() is: only few
+ * rules have more than one range, flows or prefixes. */
+__noinline int in_ranges(__u32 slot, __u32 is_source, __u32 port)
 {
-	if (!n)
-		return true;
-	if (!packet.has_ports)
+	const struct classify_rule *rule = bpf_map_lookup_elem(&rules, &slot);
+	const struct classify_ports *ranges;
+	__u64 n;
+
+	if (!rule)
 		return false;
-	for (__u32 i = 0; i < CLASSIFY_PORTS && i < n; i++)
+	ranges = is_source ? rule->src_ports : rule->dst_ports;
+	n = is_source ? rule->n_src_ports : rule->n_dst_ports;
+	for (__u64 i = 0; i < CLASSIFY_PORTS && i < n; i++)
 		if (port >= ranges[i].first && port <= ranges[i].last)
 			return true;
 	return false;
+}
+
+static __always_inline bool ports_match(const struct classify_rule *rule, __u32 slot,
+					union packet packet)
+{
+	if (!rule->n_dst_ports && !rule->n_src_ports)
+		return true;
+	return packet.has_ports &&
+	       (!rule->n_dst_ports || in_ranges(slot, false, packet.dst_port)) &&
+	       (!rule->n_src_ports || in_ranges(slot, true, packet.src_port));
 }
 
 static __always_inline bool same_address(const struct address *address, const __u8 *bytes)
@@ -69,19 +88,21 @@ static __always_inline bool same_address(const struct address *address, const __
 	       address->word[1] == word[1] && address->word[0] == word[0];
 }
 
-/* A fragment without ports belongs to any of the connections between its two hosts. */
-static __always_inline bool in_flows(struct __sk_buff *skb, const struct classify_rule *rule,
-				     union packet packet)
+/* A fragment without ports belongs to any of the connections between its two hosts. `bits` is a
+ * union packet. */
+__noinline int in_flows(struct __sk_buff *skb, __u32 slot, __u64 bits)
 {
+	const struct classify_rule *rule = bpf_map_lookup_elem(&rules, &slot);
+	union packet packet = {.bits = bits};
 	__u16 local_port = port_of(packet, END_LOCAL), remote_port = port_of(packet, END_REMOTE);
 	struct address local, remote;
 
-	if (!rule->n_flows || packet.protocol != IPPROTO_TCP)
+	if (!rule || packet.protocol != IPPROTO_TCP)
 		return false;
 	if (!read_address(skb, END_LOCAL, &local) || !read_address(skb, END_REMOTE, &remote))
 		return false;
 
-	for (__u32 i = 0; i < CLASSIFY_FLOWS && i < rule->n_flows; i++) {
+	for (__u64 i = 0; i < CLASSIFY_FLOWS && i < rule->n_flows; i++) {
 		const struct classify_flow *flow = &rule->flows[i];
 
 		if (packet.has_ports &&
@@ -93,7 +114,7 @@ static __always_inline bool in_flows(struct __sk_buff *skb, const struct classif
 	return false;
 }
 
-static __always_inline bool in_cidrs(struct __sk_buff *skb, __u32 slot)
+__noinline int in_cidrs(struct __sk_buff *skb, __u32 slot)
 {
 	struct classify_cidr key = {.prefixlen = 8 * (sizeof(key) - sizeof(key.prefixlen)),
 				    .slot = slot};
@@ -130,12 +151,10 @@ __noinline int rule_matches(struct __sk_buff *skb, __u32 slot, __u64 bits)
 
 	if (!rule || !protocol_matches(rule->protocol, packet.protocol))
 		return false;
-	if (!ports_match(rule->dst_ports, rule->n_dst_ports, packet, packet.dst_port) ||
-	    !ports_match(rule->src_ports, rule->n_src_ports, packet, packet.src_port))
+	if (!ports_match(rule, slot, packet) || !connection_matches(rule->flags, packet))
 		return false;
-	if (!connection_matches(rule->flags, packet))
-		return false;
-	if (!(rule->flags & RULE_LOCKOUT) && (packet.is_spared || in_flows(skb, rule, packet)))
+	if (!(rule->flags & RULE_LOCKOUT) &&
+	    (packet.is_spared || (rule->n_flows && in_flows(skb, slot, bits))))
 		return false;
 	if (rule->flags & RULE_HAS_USER && !sent_by_user(skb, rule->uid))
 		return false;
@@ -148,30 +167,30 @@ __noinline int rule_matches(struct __sk_buff *skb, __u32 slot, __u64 bits)
 	       (!(rule->flags & RULE_HAS_NAMES) || names_match(skb, slot, packet.protocol));
 }
 
-/* Asked once for a packet, and only if a rule wants to know; 0: not yet. */
-struct once {
-	__u64 now_boot_ns;
-	__u64 flow_hash;
-};
-
-/* Of a rule that matches: counts the packet, unless the rule has ended or the flow is not among its
- * own, and throws the dice. */
-static __always_inline bool rule_acts(struct __sk_buff *skb, const struct classify_rule *rule,
-				      struct classify_counters *counter, union packet packet,
-				      struct once *once)
+/* Asked once for a packet, and only if a rule wants to know: 0, or what it was. */
+__noinline __u64 boot_time(__u64 known_ns)
 {
-	if (!once->now_boot_ns)
-		once->now_boot_ns = bpf_ktime_get_boot_ns();
-	if (once->now_boot_ns >= rule->deadline_boot_ns)
+	return known_ns ? known_ns : bpf_ktime_get_boot_ns();
+}
+
+/* Of a rule that matches: counts the packet, unless the rule has ended, the flow is not among its
+ * own or the packet has a shaper already, and throws the dice. `hash` is of flow_hash(). Returns
+ * false, or the slot plus 1. */
+__noinline int rule_acts(__u32 slot, __u64 now_boot_ns, __u64 hash, __u32 shaper)
+{
+	const struct classify_rule *rule = bpf_map_lookup_elem(&rules, &slot);
+	struct classify_counters *counter = bpf_map_lookup_elem(&counters, &slot);
+
+	if (!rule || !counter || now_boot_ns >= rule->deadline_boot_ns)
 		return false;
-	if (rule->flow_threshold != ALL_FLOWS) {
-		if (!once->flow_hash)
-			once->flow_hash = flow_hash(skb, packet.bits);
-		if (!flow_is_chosen(rule, once->flow_hash))
-			return false;
-	}
+	if (shaper && rule->verdict == VERDICT_SHAPE)
+		return false;
+	if (rule->flow_threshold != ALL_FLOWS && !flow_is_chosen(rule, hash))
+		return false;
 	counter->matched++;
-	return rule->threshold == ALWAYS || bpf_get_prandom_u32() < rule->threshold;
+	if (rule->threshold != ALWAYS && bpf_get_prandom_u32() >= rule->threshold)
+		return false;
+	return (int)slot + 1;
 }
 
 /* TC_ACT_SHOT on egress tells the sender, by NET_XMIT_DROP: TCP takes it for local congestion, a
@@ -201,30 +220,52 @@ static __always_inline int answer_verdict(struct __sk_buff *skb, const struct cl
 	return send_back(skb);
 }
 
-#define NEXT_RULE (-2) /* no TC_ACT_* */
-
-/* Does to the packet what the rule says. Returns TC_ACT_*, or NEXT_RULE. */
-static __always_inline int act(struct __sk_buff *skb, const struct classify_rule *rule,
-			       struct classify_counters *counter, union packet packet)
+/* Does to the packet what the rule says. Returns TC_ACT_*. */
+__noinline int act(struct __sk_buff *skb, __u32 slot, __u64 bits)
 {
-	switch (rule->verdict) {
-	case VERDICT_DROP:
-		counter->dropped++;
-		return drop_verdict(rule);
-	case VERDICT_RESET:
-	case VERDICT_ANSWER:
+	const struct classify_rule *rule = bpf_map_lookup_elem(&rules, &slot);
+	struct classify_counters *counter = bpf_map_lookup_elem(&counters, &slot);
+	union packet packet = {.bits = bits};
+
+	if (!rule || !counter)
+		return TC_ACT_UNSPEC;
+	if (rule->verdict == VERDICT_RESET || rule->verdict == VERDICT_ANSWER)
 		return answer_verdict(skb, rule, counter, packet);
-	default:
-		return NEXT_RULE;
-	}
+	counter->dropped++;
+	return drop_verdict(rule);
 }
 
+__noinline int shape(struct __sk_buff *skb, __u32 slot)
+{
+	const struct classify_rule *rule = bpf_map_lookup_elem(&rules, &slot);
+	struct classify_counters *counter = bpf_map_lookup_elem(&counters, &slot);
+
+	if (rule && counter) {
+		counter->shaped++;
+		skb->tc_index = rule->mark;
+	}
+	return TC_ACT_UNSPEC;
+}
+
+/* The most common reasons why not, before the call. */
+static __always_inline bool may_match(const struct classify_rule *rule, union packet packet)
+{
+	const struct classify_ports *first = &rule->dst_ports[0];
+
+	if (rule->protocol != packet.protocol && rule->protocol && rule->protocol != IPPROTO_ICMP)
+		return false;
+	return rule->n_dst_ports != 1 ||
+	       (packet.dst_port >= first->first && packet.dst_port <= first->last);
+}
+
+/* The verifier follows the loop through every slot. For it to do so once, and not for every
+ * combination of what may be known after some of them, what is kept from slot to slot comes from
+ * global functions, of whose results it knows nothing, and is looked at in them alone. */
 SEC("tc")
 int classify(struct __sk_buff *skb)
 {
-	const struct classify_rule *shaper = NULL;
-	struct classify_counters *shaped = NULL; /* of the rule `shaper` */
-	struct once once = {};
+	__u64 now_boot_ns = unknown_0, hash = unknown_0; /* 0: not asked yet */
+	__u64 shaper = unknown_0;                        /* 0, or the slot plus 1 */
 	__u64 live = active;
 	union packet packet;
 
@@ -238,32 +279,25 @@ int classify(struct __sk_buff *skb)
 	if (!packet.is_known)
 		return TC_ACT_UNSPEC;
 
-	for (__u32 slot = 0; slot < CLASSIFY_RULES && live; slot++, live >>= 1) {
-		struct classify_counters *counter;
+	for (__u64 slot = 0; slot < CLASSIFY_RULES && live; slot++, live >>= 1) {
 		const struct classify_rule *rule;
 		__u32 key = slot; /* maps want it on the stack, where 6.1's verifier loses count */
-		int action;
+		__u64 acting;
 
-		if (!(live & 1) || !rule_matches(skb, slot, packet.bits))
+		if (!(live & 1))
 			continue;
 		rule = bpf_map_lookup_elem(&rules, &key);
-		counter = bpf_map_lookup_elem(&counters, &key);
-		if (!rule || !counter || (shaper && rule->verdict == VERDICT_SHAPE))
+		if (!rule || !may_match(rule, packet) || !rule_matches(skb, slot, packet.bits))
 			continue;
-		if (!rule_acts(skb, rule, counter, packet, &once))
+		now_boot_ns = boot_time(now_boot_ns);
+		if (rule->flow_threshold != ALL_FLOWS)
+			hash = flow_hash(skb, packet.bits, hash);
+		acting = rule_acts(slot, now_boot_ns, hash, shaper);
+		if (!acting)
 			continue;
-		if (rule->verdict == VERDICT_SHAPE) {
-			shaper = rule;
-			shaped = counter;
-			continue;
-		}
-		action = act(skb, rule, counter, packet);
-		if (action != NEXT_RULE)
-			return action;
+		if (rule->verdict != VERDICT_SHAPE)
+			return act(skb, acting - 1, packet.bits);
+		shaper = acting;
 	}
-	if (shaper && shaped) {
-		shaped->shaped++;
-		skb->tc_index = shaper->mark;
-	}
-	return TC_ACT_UNSPEC;
+	return shaper ? shape(skb, shaper - 1) : TC_ACT_UNSPEC;
 }

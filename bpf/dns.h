@@ -12,8 +12,8 @@
 #define DNS_NAME_MAX  255
 #define DNS_LABEL_MAX 63
 #define DNS_LABELS    128 /* of the longest name, the root's included */
-#define DNS_TYPES     4  /* bytes behind the name: type and class */
-#define DNS_OPT       11 /* bytes of an OPT record without options */
+#define DNS_TYPES     4   /* bytes behind the name: type and class */
+#define DNS_OPT       11  /* bytes of an OPT record without options */
 #define DNS_TYPE_OPT  41
 #define DNS_UDP_SIZE  1232 /* what the answer says it could take */
 
@@ -83,9 +83,9 @@ static __always_inline __u32 message_offset(struct __sk_buff *skb, __u8 protocol
 				       : ends.offset + (__u32)sizeof(struct udphdr);
 }
 
-/* Walks over the labels of the name in this_query(), from its start, as far as `until`. Returns where
- * the first label starts that is not before there, or the root's, the last; DNS_NAME_MAX or more:
- * it is no name. Compressed ones are none: nothing is before the first question that could be
+/* Walks over the labels of the name in this_query(), from its start, as far as `until`. Returns
+ * where the first label starts that is not before there, or the root's, the last; DNS_NAME_MAX or
+ * more: it is no name. Compressed ones are none: nothing is before the first question that could be
  * pointed to. Global for the reason that read_packet() is. */
 __noinline int walk_labels(__u32 until)
 {

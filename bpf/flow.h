@@ -25,14 +25,17 @@ static __always_inline __u64 hash_end(const struct address *address, __u16 port)
 		   port);
 }
 
-/* Of a packet that is known; `bits` is a union packet. Never 0. The sum is what makes it the same
- * in both directions. All fragments between two hosts are one flow, the first ones too, so that
- * those of a datagram share its fate. Global for the reason that read_packet() is. */
-__noinline __u64 flow_hash(struct __sk_buff *skb, __u64 bits)
+/* Of a packet that is known; `bits` is a union packet, `known` 0 or what was returned for the
+ * packet before. Never 0. The sum is what makes it the same in both directions. All fragments
+ * between two hosts are one flow, the first ones too, so that those of a datagram share its fate.
+ * Global for the reason that read_packet() is. */
+__noinline __u64 flow_hash(struct __sk_buff *skb, __u64 bits, __u64 known)
 {
 	union packet packet = {.bits = bits};
 	struct address local, remote;
 
+	if (known)
+		return known;
 	if (!read_address(skb, END_LOCAL, &local) || !read_address(skb, END_REMOTE, &remote))
 		return 1;
 	if (packet.is_fragment)

@@ -11,7 +11,8 @@
 
 #include <faultd/bpf-abi.h>
 
-#define IPV6_EXTENSIONS 8 /* headers before the transport header; more is no honest packet */
+#define IPV6_EXTENSIONS 8      /* headers before the transport header; more is no honest packet */
+#define TRANSPORT_MAX   0x7fff /* no transport header is beyond, behind so many */
 
 /* Set before the program is loaded. */
 const volatile __u32 direction = CLASSIFY_EGRESS;
@@ -196,17 +197,24 @@ static __always_inline bool read_icmpv6(struct __sk_buff *skb, __u32 offset, uni
 	return true;
 }
 
-/* All protocols with ports begin with the source and destination port. */
-static __always_inline bool read_transport(struct __sk_buff *skb, __u32 offset,
-					   union packet *packet)
+/* All protocols with ports begin with the source and destination port. `bits` is a union packet,
+ * and so is what is returned. */
+__noinline __u64 read_transport(struct __sk_buff *skb, __u64 bits)
 {
-	if (protocol_has_ports(packet->protocol))
-		return read_ports(skb, offset, packet);
-	if (packet->protocol == IPPROTO_ICMP)
-		return read_icmpv4(skb, offset, packet);
-	if (packet->protocol == NEXTHDR_ICMP)
-		return read_icmpv6(skb, offset, packet);
-	return true;
+	union packet packet = {.bits = bits};
+	__u64 offset = packet.offset;
+
+	SETTLE(offset);
+	if (offset > TRANSPORT_MAX)
+		return bits;
+	packet.is_known = true;
+	if (protocol_has_ports(packet.protocol))
+		packet.is_known = read_ports(skb, offset, &packet);
+	else if (packet.protocol == IPPROTO_ICMP)
+		packet.is_known = read_icmpv4(skb, offset, &packet);
+	else if (packet.protocol == NEXTHDR_ICMP)
+		packet.is_known = read_icmpv6(skb, offset, &packet);
+	return packet.bits;
 }
 
 /* The three below return where the transport header is, or one of: */
@@ -283,11 +291,10 @@ __noinline __u64 read_packet(struct __sk_buff *skb)
 		offset = read_ipv6(skb, &packet);
 
 	if (offset > 0) {
-		packet.is_known = read_transport(skb, offset, &packet);
 		packet.offset = offset;
-	} else {
-		packet.is_known = offset == OFFSET_NONE;
+		return read_transport(skb, packet.bits);
 	}
+	packet.is_known = offset == OFFSET_NONE;
 	return packet.bits;
 }
 

@@ -613,8 +613,9 @@ static void test_names(void **state)
 		"a.b.c.d.e.f", "1.2.3.A.b.C.d.e.F", "x",
 		"y.x",         "example.org",       "example.com.example.org"};
 	static const char *const out[] = {
-		"notexample.com",  "example.co", "com",          "xexample.com",   "b.c.d.e.f",
-		"example.com.net", "xx",         "a.b.c.d.e.ff", "www.example-com"};
+		"notexample.com",  "example.co",      "com", "xexample.com",
+		"b.c.d.e.f",       "example.com.net", "xx",  "a.b.c.d.e.ff",
+		"www.example-com", "ab\001x" /* one label */};
 	struct classify_bpf *c = *state;
 	struct classify_rule rule = answer_rule(3);
 	char longest[256], label[64];
