@@ -22,6 +22,7 @@
 enum rank { RANK_ADDRESS, RANK_NEIGHBOUR, RANK_DEVICE_ROUTE, RANK_GATEWAY, RANK_MULTIPATH };
 
 #define TICKS_PER_S 100 /* USER_HZ, of rta_cacheinfo */
+#define DUMPS_MAX   16
 
 struct reading {
 	uint32_t ifindex;
@@ -371,13 +372,24 @@ static int each_nexthop(const struct nlmsghdr *m, void *arg)
 	return refuse(g, "has nexthop objects (ip nexthop), which would be lost", "");
 }
 
+/* What an interrupted dump left out would be lost: it is read again, and not for ever on a host
+ * that changes all the time. */
 static int dump(uint16_t type, size_t size, uint8_t family, nl_each_fn each, struct reading *g)
 {
+	const size_t before = g->list->n;
 	struct nl_request q;
-	uint8_t *header = nl_begin(&q, type, 0, size);
+	int r;
 
-	*header = family; /* all these headers begin with it */
-	return nl_dump(&q, each, g);
+	for (unsigned i = 0; i < DUMPS_MAX; i++) {
+		uint8_t *header = nl_begin(&q, type, 0, size);
+
+		*header = family; /* all these headers begin with it */
+		g->list->n = before;
+		r = nl_dump(&q, each, g);
+		if (r < 0 || !q.interrupted)
+			return r;
+	}
+	return -EBUSY;
 }
 
 static int dump_proxies(uint8_t family, struct reading *g)

@@ -103,7 +103,8 @@ static int open_and_send(struct nl_request *q)
 
 /* Walks one datagram. Returns 1 when the answer is complete, 0 to go on, or a negative errno;
  * what `each` said goes to `said`. */
-static int walk(const char *data, size_t size, nl_each_fn each, void *arg, int *said)
+static int walk(struct nl_request *q, const char *data, size_t size, nl_each_fn each, void *arg,
+		int *said)
 {
 	/* Not NLMSG_NEXT() and RTA_NEXT(): they cast through char *, which clang takes for
 	 * misaligned. */
@@ -112,6 +113,7 @@ static int walk(const char *data, size_t size, nl_each_fn each, void *arg, int *
 
 		if (m->nlmsg_len < sizeof(*m) || m->nlmsg_len > size - at)
 			return -EBADMSG;
+		q->interrupted |= (m->nlmsg_flags & NLM_F_DUMP_INTR) != 0;
 		if (m->nlmsg_type == NLMSG_DONE) {
 			int e = 0; /* how the dump ended */
 
@@ -148,7 +150,7 @@ static int exchange(struct nl_request *q, nl_each_fn each, void *arg)
 			continue;
 		if (n < 0)
 			return errno == EAGAIN ? -ETIMEDOUT : -errno;
-		r = walk(data, (size_t)n, each, arg, &said);
+		r = walk(q, data, (size_t)n, each, arg, &said);
 	}
 	return r < 0 ? r : said;
 }

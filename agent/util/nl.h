@@ -6,6 +6,7 @@
 
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,7 +21,8 @@ struct nl_request {
 	};
 	const void *tail; /* the data of the last attribute, when it is too big for the above */
 	size_t tail_size;
-	int protocol; /* NETLINK_ROUTE, which is 0, unless another is set after nl_begin() */
+	int protocol;     /* NETLINK_ROUTE, which is 0, unless another is set after nl_begin() */
+	bool interrupted; /* by a change of the host: what nl_dump() showed may have gaps */
 };
 
 /* Begins a request with a zeroed family header (struct tcmsg …) of `size` bytes, which it returns.

@@ -3,7 +3,11 @@
  * kernel. */
 #include "test.h"
 
+#include <arpa/inet.h>
+#include <linux/if_addr.h>
+#include <sched.h>
 #include <stdio.h>
+#include <sys/socket.h>
 
 #include "util/nl.h"
 
@@ -66,10 +70,56 @@ static void test_malformed(void **state)
 	assert_int_equal(nl_read(text, RTM_NEWROUTE, sizeof(struct rtmsg), &q), -EBADMSG);
 }
 
+#define LOOPBACK 1
+
+static int add_address(uint32_t host)
+{
+	struct nl_request q;
+	struct ifaddrmsg *a = nl_begin(&q, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, sizeof(*a));
+	uint32_t address = htonl(0x0a000000 + host);
+
+	*a = (struct ifaddrmsg){.ifa_family = AF_INET, .ifa_prefixlen = 32, .ifa_index = LOOPBACK};
+	nl_put(&q, IFA_LOCAL, &address, sizeof(address));
+	return nl_ask(&q);
+}
+
+/* With the first answer the host is changed, while the kernel has not told of all. */
+static int change_once(const struct nlmsghdr *m, void *arg)
+{
+	unsigned *calls = arg;
+
+	return (*calls)++ == 0 ? add_address(10000) : 0;
+}
+
+static int count(const struct nlmsghdr *m, void *arg)
+{
+	++*(unsigned *)arg;
+	return 0;
+}
+
+static void test_a_dump_that_is_interrupted(void **state)
+{
+	unsigned calls = 0, quiet = 0;
+	struct nl_request q;
+
+	if (unshare(CLONE_NEWNET) < 0)
+		skip();
+	for (uint32_t i = 1; i <= 500; i++)
+		assert_int_equal(add_address(i), 0);
+	(void)nl_begin(&q, RTM_GETADDR, 0, sizeof(struct ifaddrmsg));
+	assert_int_equal(nl_dump(&q, count, &quiet), 0);
+	assert_int_equal(quiet, 500);
+	assert_false(q.interrupted);
+	(void)nl_begin(&q, RTM_GETADDR, 0, sizeof(struct ifaddrmsg));
+	assert_int_equal(nl_dump(&q, change_once, &calls), 0);
+	assert_true(q.interrupted);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_round_trip),
-					   cmocka_unit_test(test_malformed)};
+					   cmocka_unit_test(test_malformed),
+					   cmocka_unit_test(test_a_dump_that_is_interrupted)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
