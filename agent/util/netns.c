@@ -39,6 +39,14 @@ int netns_enter(int fd, const struct netns *n)
 	return n->cookie && n->cookie != netns_cookie() ? -ENOENT : 0;
 }
 
+void netns_return(int fd)
+{
+	if (setns(fd, CLONE_NEWNET) == 0)
+		return;
+	log_error("cannot leave a network namespace: %s", strerror(errno));
+	_exit(EXIT_FAILURE);
+}
+
 struct search {
 	const struct netns *n;
 	dev_t device; /* of nsfs */
@@ -120,9 +128,7 @@ int netns_visit(const struct netns *n, int (*run)(void *arg), void *arg, int *re
 
 	if (r == 0)
 		*ret = run(arg);
-	if ((r == 0 || r == -ENOENT) && there >= 0 && setns(here, CLONE_NEWNET) < 0) {
-		log_error("cannot leave the network namespace %s: %s", n->path, strerror(errno));
-		_exit(EXIT_FAILURE);
-	}
+	if ((r == 0 || r == -ENOENT) && there >= 0)
+		netns_return(here);
 	return r;
 }

@@ -44,16 +44,20 @@ int netns_open(const struct netns *n);
  * that `n` is gone, or another errno. In the first two cases the thread has moved. */
 int netns_enter(int fd, const struct netns *n);
 
-/* Calls `run` inside, in a thread of its own: the caller's never moves. Returns 0 and what `run`
- * returned; or, when it was not called, -ENOENT (gone) or another errno. */
+/* Moves the calling thread back. If it could not, it would go on in the wrong place, so the program
+ * exits. */
+void netns_return(int fd);
+
+/* Calls `run` inside, in a thread of its own: the caller's, which is the main one, moves only when
+ * there is no other to be had. Returns 0 and what `run` returned; or, when it was not called,
+ * -ENOENT (gone) or another errno. */
 int netns_run(const struct netns *n, int (*run)(void *arg), void *arg, int *ret);
 
 /* The same in a namespace that is new and empty: all that one can do about what was in one that is
  * gone. */
 int netns_run_empty(int (*run)(void *arg), void *arg, int *ret);
 
-/* The same as netns_run() for a program with one thread, which goes there and comes back; if it
- * could not, it would go on in the wrong place, so it exits. */
+/* The same as netns_run() for a program with one thread, which goes there and comes back. */
 int netns_visit(const struct netns *n, int (*run)(void *arg), void *arg, int *ret);
 
 #endif

@@ -35,6 +35,18 @@ static void *visit_thread(void *arg)
 	return NULL;
 }
 
+/* On a host that is out of threads, which may be what a fault is about. */
+static int visit_myself(struct visit *v)
+{
+	_cleanup_close_ int here = open(NETNS_OWN, O_RDONLY | O_CLOEXEC);
+
+	if (here < 0)
+		return -errno;
+	(void)visit_thread(v);
+	netns_return(here);
+	return 0;
+}
+
 /* Signals are the main thread's to take. */
 static int visit(struct visit *v, int *ret)
 {
@@ -46,9 +58,12 @@ static int visit(struct visit *v, int *ret)
 	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
 	r = pthread_create(&thread, NULL, visit_thread, v);
 	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (r != 0)
-		return -r;
-	(void)pthread_join(thread, NULL);
+	if (r == 0)
+		(void)pthread_join(thread, NULL);
+	else
+		r = visit_myself(v);
+	if (r < 0)
+		return r;
 	if (v->entered == 0)
 		*ret = v->result;
 	return v->entered;

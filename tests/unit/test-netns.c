@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -93,6 +94,12 @@ static int read_inode(void *arg)
 	return 7;
 }
 
+/* In the main thread, or not at all. */
+static int read_inode_myself(void *arg)
+{
+	return gettid() == getpid() ? read_inode(arg) : -1;
+}
+
 static void test_work_inside(void **state)
 {
 	char path[48];
@@ -116,6 +123,36 @@ static void test_work_inside(void **state)
 
 	assert_int_equal(netns_run_empty(read_inode, &seen, &result), 0);
 	assert_true(seen != n.inode && seen != here && inode_of(HERE) == here);
+	end_holder(pid);
+}
+
+/* Stacks that no address space has room for: pthread_create() fails as it does when the host is out
+ * of threads. */
+static void set_stack_size(size_t size)
+{
+	pthread_attr_t attr;
+
+	assert_int_equal(pthread_attr_init(&attr), 0);
+	assert_int_equal(pthread_attr_setstacksize(&attr, size), 0);
+	assert_int_equal(pthread_setattr_default_np(&attr), 0);
+	assert_int_equal(pthread_attr_destroy(&attr), 0);
+}
+
+static void test_without_a_thread(void **state)
+{
+	char path[48];
+	pid_t pid = start_holder(path);
+	ino_t here = inode_of(HERE), seen = 0;
+	struct netns n;
+	int result = 0;
+
+	assert_int_equal(netns_read(path, &n), 0);
+	set_stack_size(SIZE_MAX / 2 & ~0xffffUL);
+	assert_int_equal(netns_run(&n, read_inode_myself, &seen, &result), 0);
+	assert_true(seen == n.inode && result == 7 && inode_of(HERE) == here);
+	assert_int_equal(netns_run_empty(read_inode_myself, &seen, &result), 0);
+	assert_true(seen != n.inode && seen != here && inode_of(HERE) == here);
+	set_stack_size(1 << 20);
 	end_holder(pid);
 }
 
@@ -181,6 +218,7 @@ int main(void)
 		cmocka_unit_test(test_own),
 		cmocka_unit_test(test_no_namespace),
 		cmocka_unit_test(test_work_inside),
+		cmocka_unit_test(test_without_a_thread),
 		cmocka_unit_test(test_found_without_its_path),
 		cmocka_unit_test(test_gone),
 		cmocka_unit_test(test_another_of_the_same_number),
