@@ -7,6 +7,21 @@
 #include "steps/clsact.h"
 #include "steps/kinds.h"
 
+/* A filter that is there before our first is of another faultd: it must not be begun, or undoing
+ * would delete it. */
+int filter_prepare(struct step *s, const struct step_env *env, struct error *e)
+{
+	int r = classifier_users(env->classifiers, &s->hook, USE_FILTER)
+			? 0
+			: filter_present((uint32_t)s->hook.ifindex, (uint32_t)s->hook.direction);
+
+	if (r > 0)
+		return error_set(e, ERROR_CONFLICT, -EEXIST,
+				 "cannot add a filter to %s: it has one of another faultd",
+				 s->hook.ifname);
+	return r < 0 ? hook_cannot(e, r, "read the filters of", &s->hook) : 0;
+}
+
 int filter_apply(struct step *s, const struct step_env *env, struct error *e)
 {
 	int users = classifier_take(env->classifiers, &s->hook, USE_FILTER);

@@ -24,6 +24,7 @@ int qdisc_apply(struct step *s, const struct step_env *env, struct error *e);
 int qdisc_undo(struct step *s, const struct step_env *env, struct text *note);
 int qdisc_undo_alone(struct step *s, struct text *note);
 
+int filter_prepare(struct step *s, const struct step_env *env, struct error *e);
 int filter_apply(struct step *s, const struct step_env *env, struct error *e);
 int filter_undo(struct step *s, const struct step_env *env, struct text *note);
 int filter_undo_alone(struct step *s, struct text *note);

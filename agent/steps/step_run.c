@@ -21,7 +21,7 @@ static const struct {
 	[STEP_CHILD] = {.apply = child_apply, .settle = child_settle, .undo = child_undo},
 	[STEP_BPF_LINK] = {.apply = bpf_link_apply, .undo = bpf_link_undo},
 	[STEP_QDISC] = {.prepare = qdisc_prepare, .apply = qdisc_apply, .undo = qdisc_undo},
-	[STEP_FILTER] = {.apply = filter_apply, .undo = filter_undo},
+	[STEP_FILTER] = {.prepare = filter_prepare, .apply = filter_apply, .undo = filter_undo},
 	[STEP_SHAPER] = {.prepare = shaper_prepare,
 			 .apply = shaper_apply,
 			 .prepare_update = shaper_prepare_update,

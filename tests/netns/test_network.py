@@ -2,6 +2,7 @@
 """network-loss and network-blackhole with real packets, over veth pairs of the test's own."""
 
 import contextlib
+import http.client
 import errno
 import json
 import os
@@ -611,6 +612,26 @@ def test_an_interface_that_vanishes(hooked, network, end):
             assert u.out() == 0
     finally:
         other.close()
+
+
+def test_the_filter_of_another_faultd_stays(tmp_path, network):
+    """Refused, and also when the second one hangs at that moment, and its guardian undoes."""
+    first = harness.Faultd(tmp_path / "first", config={"classifierHook": "clsact"})
+    # Behind its qdisc; where faultd was built without crash points it does not hang.
+    second = harness.Faultd(tmp_path / "second", config={"classifierHook": "clsact"}, env={"FAULTD_HALT_AT": "10"})
+    try:
+        with udp(network) as u:
+            with fault_on(first, "network-blackhole", interface=network.dev, direction="egress"):
+                with contextlib.suppress(OSError, http.client.HTTPException):
+                    status, error = second.fault("network-blackhole", interface=network.dev, direction="egress")
+                    assert status == 409 and "another faultd" in error["message"], error
+                wait_for(lambda: second.journals() == [], "the second has put back what it did")
+                assert u.out() == 0
+            assert u.out() == 20
+        assert "halted" not in second.log() or "before an undo" in second.log()
+    finally:
+        second.close()
+        first.close()
 
 
 def test_an_ingress_qdisc_is_not_taken_for_clsact(tmp_path, network):
