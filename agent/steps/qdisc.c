@@ -59,9 +59,12 @@ int qdisc_undo(struct step *s, const struct step_env *env, struct text *note)
 
 	if (!s->hook.taken)
 		return 0;
-	if (q->users == 1 && q->made)
-		r = qdisc_undo_alone(
-			&(struct step){.hook = {.ifindex = s->hook.ifindex, .ours = 1}}, note);
+	if (q->users == 1 && q->made) {
+		struct step last = {.kind = s->kind, .hook = s->hook};
+
+		last.hook.ours = 1;
+		r = qdisc_undo_alone(&last, note);
+	}
 	if (r < 0)
 		return r;
 	q->users--;

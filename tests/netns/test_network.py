@@ -578,11 +578,13 @@ def test_filters_of_others_survive(tmp_path, hook, network):
             assert (u.out(), u.back()) == (20, 20)
             assert_put_back(before, lambda: HostState(devices=[network.dev]))
             run("tc", "qdisc", "del", "dev", network.dev, "clsact")
-            with fault_on(d, "network-blackhole", interface=network.dev, direction="both"):
+            with fault_on(d, "network-blackhole", interface=network.dev, direction="both") as fault:
                 if hook == "tcx":
                     run("tc", "qdisc", "add", "dev", network.dev, "clsact")
                 add_third_party_filters(network.dev)
                 assert (u.out(), u.back()) == (0, 0)
+            left = [f"clsact on {network.dev} holds filters of others: left alone"] if hook == "clsact" else []
+            assert [n for n in fault["notes"] if "clsact" in n] == left, fault["notes"]
             assert "clsact" in run("tc", "qdisc", "show", "dev", network.dev)
             assert_put_back(before, lambda: HostState(devices=[network.dev]))
             assert (u.out(), u.back()) == (20, 20)
