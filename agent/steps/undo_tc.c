@@ -40,7 +40,9 @@ int shaper_undo_alone(struct step *s, struct text *note)
 	int filter = mark_filter_delete(ifindex, direction, mark), device;
 
 	if (filter == 0)
-		filter = mark_filter_present(ifindex, direction, mark) > 0 ? -EBUSY : 0;
+		filter = mark_filter_present(ifindex, direction, mark);
+	if (filter > 0)
+		filter = -EBUSY;
 	shaper_name(&s->shaper, name);
 	device = ifb_delete(name);
 	return filter < 0 ? filter : device;
