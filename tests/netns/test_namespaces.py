@@ -394,6 +394,23 @@ def test_the_namespace_vanishes_while_active(d):
     assert_put_back(before, HostState)
 
 
+def test_what_was_in_a_namespace_that_is_gone_is_not_looked_for_here(d):
+    """An interface of faultd's own namespace has the same index, and a fault of its own."""
+    with namespace(named=False) as gone, namespace() as other, contextlib.closing(Udp(other)) as u:
+        index = pathlib.Path(f"/sys/class/net/{other.dev}/ifindex").read_text().strip()
+        gone.run("ip", "link", "add", "same", "index", index, "type", "veth", "peer", "name", "end")
+        first = started(d, "network-blackhole", interface="same", **parameters_of(gone))
+        second = started(d, "network-blackhole", interface=other.dev, direction="egress")
+        assert u.back() == 0
+        gone.process.kill()
+        gone.process.wait()
+        wait_for(lambda: not pathlib.Path(f"/sys/class/net/{gone.dev}").exists(), "the kernel has taken it down")
+        stopped(d, first)
+        assert u.back() == 0
+        stopped(d, second)
+        assert u.back() == 10
+
+
 def test_the_number_of_a_namespace_is_given_to_another_one(d):
     """The kernel numbers a new namespace as one that is gone: what faultd has in the old one is not looked for there."""
     with contextlib.ExitStack() as stack:
