@@ -124,6 +124,7 @@ static int apply_anew(struct fault *f, const struct plan *fresh, struct error *e
 	for (size_t i = 0; i < fresh->n; i++) {
 		int r;
 
+		fault_add_counts(&f->plan.steps[i], &f->past);
 		f->plan.steps[i] = fresh->steps[i];
 		r = journal_file_step(&f->journal, i, &f->plan.steps[i]);
 		if (r < 0)

@@ -104,13 +104,34 @@ bool fault_rule_counters(const struct fault *f, const struct step *s, struct cla
 	return true;
 }
 
+static void add_rule(const struct classify_counters *from, struct classify_counters *to)
+{
+	to->matched += from->matched;
+	to->dropped += from->dropped;
+	to->shaped += from->shaped;
+	to->answered += from->answered;
+}
+
+static void add_shaper(const struct shaper_counters *from, struct shaper_counters *to)
+{
+	to->sent += from->sent;
+	to->dropped += from->dropped;
+}
+
+void fault_add_counts(const struct step *s, struct packet_counts *to)
+{
+	if (s->kind == STEP_RULE)
+		add_rule(&s->rule.counted, &to->rules);
+	if (s->kind == STEP_SHAPER)
+		add_shaper(&s->shaper.counted, &to->shapers);
+}
+
 struct counted {
 	struct load_report_sum workers;
 	unsigned stopped, signalled, exited;
-	struct classify_counters packets;
-	struct shaper_counters shapers;
+	struct packet_counts packets;
 	uint64_t cut;
-	bool has_packets, has_shapers, has_processes, has_cuts;
+	bool has_packets, has_answers, has_shapers, has_processes, has_cuts;
 };
 
 static void count_worker(const struct step_child *c, struct load_report_sum *sum)
@@ -130,8 +151,8 @@ static void count_shaper(const struct step *s, struct counted *c)
 	if (s->state == STEP_APPLIED)
 		(void)shaper_read(s, &one);
 	c->has_shapers = true;
-	c->shapers.dropped += one.dropped;
-	c->shapers.waiting += one.waiting;
+	add_shaper(&one, &c->packets.shapers);
+	c->packets.shapers.waiting += one.waiting;
 }
 
 static void count_step(const struct fault *f, const struct step *s, struct counted *c)
@@ -150,10 +171,9 @@ static void count_step(const struct fault *f, const struct step *s, struct count
 		c->exited++;
 	if (fault_rule_counters(f, s, &one)) {
 		c->has_packets = true;
-		c->packets.matched += one.matched;
-		c->packets.dropped += one.dropped;
-		c->packets.shaped += one.shaped;
-		c->packets.answered += one.answered;
+		c->has_answers |= s->rule.rule.verdict == VERDICT_RESET ||
+				  s->rule.rule.verdict == VERDICT_ANSWER;
+		add_rule(&one, &c->packets.rules);
 	}
 	if (s->kind == STEP_SHAPER)
 		count_shaper(s, c);
@@ -173,24 +193,25 @@ static double active_seconds(const struct fault *f)
 /* A shaper drops what does not fit into its queue as well. */
 static size_t packet_figures(const struct counted *c, struct figure *ret)
 {
+	const struct classify_counters *r = &c->packets.rules;
+	const struct shaper_counters *s = &c->packets.shapers;
 	size_t n = 0;
 
-	ret[n++] = (struct figure){"matched", (double)c->packets.matched, "packets", "matched"};
-	ret[n++] = (struct figure){"dropped", (double)c->packets.dropped, "packets", "dropped"};
-	if (c->packets.answered)
-		ret[n++] = (struct figure){"answered", (double)c->packets.answered, "packets",
-					   "answered"};
+	ret[n++] = (struct figure){"matched", (double)r->matched, "packets", "matched"};
+	ret[n++] = (struct figure){"dropped", (double)r->dropped, "packets", "dropped"};
+	if (c->has_answers)
+		ret[n++] = (struct figure){"answered", (double)r->answered, "packets", "answered"};
 	if (!c->has_shapers)
 		return n;
-	ret[n++] = (struct figure){"shaped", (double)c->packets.shaped, "packets", "shaped"};
-	ret[n++] = (struct figure){"lost", (double)c->shapers.dropped, "packets", "lost"};
-	ret[n++] = (struct figure){"waiting", (double)c->shapers.waiting, "packets", "waiting"};
+	ret[n++] = (struct figure){"shaped", (double)r->shaped, "packets", "shaped"};
+	ret[n++] = (struct figure){"lost", (double)s->dropped, "packets", "lost"};
+	ret[n++] = (struct figure){"waiting", (double)s->waiting, "packets", "waiting"};
 	return n;
 }
 
 size_t fault_figures(struct fault *f, struct figure *ret)
 {
-	struct counted c = {0};
+	struct counted c = {.packets = f->past};
 	size_t n = 0;
 
 	for (size_t i = 0; f->owner && i < f->plan.n; i++)

@@ -28,6 +28,12 @@ enum fault_state {
 #define NOTES_MAX   16
 #define FIGURES_MAX 8
 
+/* What rules and shapers counted. */
+struct packet_counts {
+	struct classify_counters rules;
+	struct shaper_counters shapers;
+};
+
 struct fault {
 	struct fault *next;
 	struct faults *owner;
@@ -89,7 +95,7 @@ struct fault {
 	struct resolving *resolving; /* that */
 	uint64_t resolve_boot_ns;    /* when to do so; 0: not by itself */
 	bool skipped;                /* its target resolved to nothing */
-	bool has_matched;            /* a rule that is cleared by now had matched a packet */
+	struct packet_counts past;   /* of the waves that are over */
 	uint64_t oom_kills;          /* on the whole host, before it was applied */
 
 	/* Watched processes: workers, and victims of signals */
@@ -114,6 +120,9 @@ size_t fault_figures(struct fault *f, struct figure *ret);
 /* What one rule has matched and dropped; false: the step is no rule. */
 bool fault_rule_counters(const struct fault *f, const struct step *s,
 			 struct classify_counters *ret);
+
+/* Adds what a step has counted that is undone. */
+void fault_add_counts(const struct step *s, struct packet_counts *to);
 
 /* Adds a note for people; those over NOTES_MAX are dropped. */
 void fault_note(struct fault *f, const char *text);

@@ -60,7 +60,6 @@ static int undo_step(struct fault *f, size_t i)
 			  i, strerror(-r));
 		return r;
 	}
-	f->has_matched |= s->kind == STEP_RULE && s->rule.counted.matched > 0;
 	/* What cannot be taken back stays applied, for the result. */
 	if (step_hold(s->kind) != HOLD_NONE)
 		s->state = STEP_UNDONE;
@@ -176,24 +175,25 @@ static void note_and_log(struct fault *f, const char *text)
 /* A fault that met no packet proved nothing; whoever reads of it should know. */
 static void note_no_packets(struct fault *f)
 {
-	uint64_t shaped = 0, through = 0;
-	bool has_rules = false;
+	struct packet_counts c = f->past;
+	bool has_rules = false, has_cuts = false;
+	uint64_t cut = 0;
 
 	for (size_t i = 0; i < f->plan.n; i++) {
 		const struct step *s = &f->plan.steps[i];
 
-		if (s->kind == STEP_RULE) {
-			has_rules = true;
-			shaped += s->rule.counted.shaped;
-		} else if (s->kind == STEP_SHAPER) {
-			through += s->shaper.counted.sent + s->shaper.counted.dropped;
-		}
+		fault_add_counts(s, &c);
+		has_rules |= s->kind == STEP_RULE;
+		has_cuts |= s->kind == STEP_CUT;
+		cut += s->kind == STEP_CUT ? s->cut.cut : 0;
 	}
-	if (!has_rules || f->has_failed || !f->applied_ns)
+	if ((!has_rules && !has_cuts) || f->has_failed || !f->applied_ns)
 		return;
-	if (!f->has_matched)
+	if (!has_rules && cut == 0)
+		note_and_log(f, "no connection matched");
+	else if (has_rules && c.rules.matched == 0)
 		note_and_log(f, "no packet matched");
-	else if (shaped && !through)
+	else if (c.rules.shaped && !c.shapers.sent && !c.shapers.dropped)
 		note_and_log(f, "packets matched, but none was shaped: filters of others in "
 				"clsact decided before");
 }

@@ -44,6 +44,21 @@ def test_waves(faultd, network):
     assert_put_back(before, lambda: HostState([network.dev]))
 
 
+def test_figures_of_all_waves(faultd, network):
+    """What the waves before have dropped stays in the figures, between two waves and at the end."""
+    fault = faultd.start_fault("network-loss", interface=network.dev, percent=100, every="2s", **{"for": "1s"})
+    before = 0
+    for _ in range(2):
+        wait_for(lambda: is_lost(network), "a wave comes")
+        wait_for(lambda: passes(network), "a wave goes")
+        wait_for(lambda: faultd.show(fault)["steps"][0]["state"] == "undone", "it is off")
+        dropped = faultd.figures(fault)["dropped"]
+        assert dropped >= before + 2, (before, dropped)
+        before = dropped
+    ended = faultd.stop_fault(fault)
+    assert {f["name"]: f["value"] for f in ended["figures"]}["dropped"] >= before
+
+
 @pytest.mark.parametrize("phase", ["on", "off"])
 def test_killed_in_a_wave(faultd, network, phase):
     """Whether a wave is on or off when faultd dies: nothing stays, and no packet is lost any more."""
