@@ -125,6 +125,7 @@ static void on_resolved(void *arg)
 
 	a->q->data = NULL;
 	a->q->gone = NULL;
+	http_unwatch_client(a->q);
 	begin(a->api, a->q, &a->request);
 	free_asking(a);
 }

@@ -150,8 +150,6 @@ void http_watch_client(struct http_request *q)
 {
 	struct exchange *x = (struct exchange *)q;
 
-	if (x->hangup)
-		return;
 	x->hangup_fd = fcntl(x->client->fd, F_DUPFD_CLOEXEC, 0);
 	x->hangup = x->hangup_fd < 0 ? NULL : calloc(1, sizeof(*x->hangup));
 	if (!x->hangup || uv_poll_init(x->http->poll.loop, x->hangup, x->hangup_fd) < 0) {
@@ -164,6 +162,11 @@ void http_watch_client(struct http_request *q)
 	}
 	x->hangup->data = x;
 	(void)uv_poll_start(x->hangup, UV_DISCONNECT, on_hangup);
+}
+
+void http_unwatch_client(struct http_request *q)
+{
+	stop_hangup((struct exchange *)q);
 }
 
 static ssize_t read_stream(void *cls, uint64_t pos, char *to, size_t max)

@@ -43,6 +43,7 @@ void http_answer(struct http_request *q, unsigned status, const char *error_name
 /* Calls `gone` as soon as the client closes its connection, or its sending side of it. Without this
  * it is called when the request is over. For what is to end with its client. */
 void http_watch_client(struct http_request *q);
+void http_unwatch_client(struct http_request *q);
 
 /* Answers with a stream of lines. Lines are added until it is ended; `gone` tells when the client
  * left first. Adding returns false when the client does not read and the stream was given up. */
