@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "actions/network_place.h"
+#include "actions/peers.h"
 #include "host/features.h"
 #include "host/kept.h"
 #include "host/links.h"
@@ -44,7 +45,8 @@ static const struct row rows[] = {
 	 .type = ROW_BOOLEAN,
 	 FIELD(struct interface_down, allow_lockout),
 	 .def = "false",
-	 .text = "also one that carries the default route of the host or the caller's SSH connection"},
+	 .text = "also one by which the host's default route, the caller's SSH connection, networkSpared or "
+		 "metadata addresses are reached"},
 };
 
 static int no_interface(const char *name, const struct network_place *place, struct error *e)
@@ -87,6 +89,60 @@ static int cannot_read(const struct interface *i, int r, struct error *e)
 			 strerror(-r));
 }
 
+/* Interfaces of many addresses have few subnets. */
+static int add_subnet(const char *address, void *arg)
+{
+	struct cidr_list *list = arg, one = {0};
+	int r = cidr_list_add(&one, address);
+
+	if (r < 0 || cidr_list_has(list, &one.cidr[0]))
+		return r;
+	if (list->n == CIDRS_MAX)
+		return -E2BIG;
+	list->cidr[list->n++] = one.cidr[0];
+	return 0;
+}
+
+static bool is_reached(const struct cidr *c, const struct cidr_list *subnets,
+		       const struct links_above *above)
+{
+	uint32_t ifindex;
+
+	for (uint32_t i = 0; i < subnets->n; i++) {
+		if (cidr_holds(&subnets->cidr[i], c) || cidr_holds(c, &subnets->cidr[i]))
+			return true;
+	}
+	return route_to(c->addr, &ifindex) == 0 && links_above_has(above, ifindex);
+}
+
+/* A prefix is reached where its first address is, or where a part of it is a subnet. */
+static int check_spared(const struct interface *i, const struct links_above *above,
+			const struct facts *facts, struct error *e)
+{
+	struct cidr_list spared, subnets = {0};
+	int r = peers_spared(facts, &spared, e);
+
+	if (r < 0)
+		return r;
+	for (size_t k = 0; k < above->n && r == 0; k++)
+		r = interface_addresses(above->ifindex[k], add_subnet, &subnets);
+	if (r < 0)
+		return cannot_read(i, r, e);
+	for (uint32_t k = 0; k < spared.n; k++) {
+		char shown[64];
+		struct text t = TEXT(shown);
+
+		if (!is_reached(&spared.cidr[k], &subnets, above))
+			continue;
+		cidr_print(&spared.cidr[k], &t);
+		return error_set(
+			e, ERROR_DENIED, -EACCES,
+			"parameters.interface: %s leads to %s, which is spared (networkSpared or metadata); allowLockout permits it",
+			i->name, shown);
+	}
+	return 0;
+}
+
 static int check_lockout(const struct interface *i, const struct facts *facts, struct error *e)
 {
 	struct classify_flow flows[FLOWS_MAX];
@@ -111,7 +167,7 @@ static int check_lockout(const struct interface *i, const struct facts *facts, s
 				"parameters.interface: %s carries the caller's SSH connection; allowLockout permits it",
 				i->name);
 	}
-	return 0;
+	return check_spared(i, &above, facts, e);
 }
 
 static int check(const struct looking *l, const struct interface *i, struct error *e)

@@ -116,8 +116,11 @@ static int look_up(const struct prefixes *p, const char *field, const char *name
 	return 0;
 }
 
-static int spare(struct prefixes *p, const struct peer_list *spared)
+static int spare(struct prefixes *p)
 {
+	const struct facts *facts = p->facts;
+	const struct peer_list *spared =
+		facts->resolved ? &facts->resolved->spared : &facts->policy->network_spared;
 	int r;
 
 	for (size_t i = 0; i < ARRAY_SIZE(metadata); i++)
@@ -136,6 +139,15 @@ static int spare(struct prefixes *p, const struct peer_list *spared)
 			p->e->code = ERROR_CONFLICT;
 	}
 	return r;
+}
+
+int peers_spared(const struct facts *facts, struct cidr_list *ret, struct error *e)
+{
+	struct prefixes p = {.facts = facts, .e = e};
+	int r = spare(&p);
+
+	*ret = p.spared;
+	return r == 0 ? add_all(ret, &p.metadata, "networkSpared", e) : r;
 }
 
 /* ALL beside others stands for both families, for the others may be within what is excluded. */
@@ -180,8 +192,7 @@ int peers_prefixes(const struct network *n, const struct facts *facts, struct ci
 
 	*include = *exclude = (struct cidr_list){0};
 	if (!n->allow_lockout)
-		r = spare(&p, facts->resolved ? &facts->resolved->spared
-					      : &facts->policy->network_spared);
+		r = spare(&p);
 	if (r == 0)
 		r = add_peers(&p, &n->peers);
 	if (r == 0)

@@ -5,6 +5,9 @@
 
 #include "actions/network.h"
 
+/* What no fault may cut off unless allowLockout: networkSpared, and metadata addresses. */
+int peers_spared(const struct facts *facts, struct cidr_list *ret, struct error *e);
+
 /* Fills both lists, with what is spared in `exclude`. Refuses names that mean nothing, and peers
  * that are spared. An address that a name has come to mean since (facts->so_far) and that is spared
  * is let be. */

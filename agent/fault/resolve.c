@@ -224,19 +224,21 @@ static int take_sets(const struct policy *policy, struct resolved *r, struct err
 	return resolved_take_sets(r, text, length, e);
 }
 
-/* The names among the parameters; NULL when the action knows no peers. */
+/* The names among the parameters, and among whom all spare that have allowLockout; NULL when the
+ * action is not about the network. */
 static struct resolved *collect(const struct action *a, const void *params,
 				const struct policy *policy, bool *ret_any)
 {
 	const struct peer_list *lists[8];
 	size_t n = 0;
 
+	*ret_any = false;
 	for (size_t i = 0; i < a->n_rows && n < ARRAY_SIZE(lists); i++) {
+		*ret_any |= str_eq(a->rows[i].name, "allowLockout");
 		if (a->rows[i].type == ROW_PEERS)
 			lists[n++] = (const void *)((const char *)params + a->rows[i].offset);
 	}
-	*ret_any = n > 0;
-	return n > 0 ? resolved_new(lists, n, &policy->network_spared) : NULL;
+	return *ret_any ? resolved_new(lists, n, &policy->network_spared) : NULL;
 }
 
 /* What is wrong with a request beside its names, faults_request() tells. */

@@ -341,6 +341,22 @@ def test_default_route(d, rich):
     rich.assert_back()
 
 
+@pytest.mark.parametrize("spared", ["inside", "around", "behind"])
+def test_what_is_spared(tmp_path, rich, spared):
+    """The way to what networkSpared names: a subnet of the interface, a part of it, or a route over it."""
+    there = rich.network.there
+    named = {"inside": there, "around": there.rsplit(".", 2)[0] + ".0.0/16", "behind": "203.0.113.7"}[spared]
+    way = added("route", "add", "203.0.113.0/24", "via", there, "dev", rich.dev)
+    d = harness.Faultd(tmp_path / "faultd", config={"networkSpared": named})
+    try:
+        with way if spared == "behind" else contextlib.nullcontext():
+            refused(d, rich, "networkSpared", 403)
+            fault = d.start_fault("interface-down", interface=rich.dev, allowLockout=True)
+            assert d.stop_fault(fault)["state"] == "done"
+    finally:
+        d.close()
+
+
 def test_default_route_over_a_bridge(d, rich):
     bridge = f"{rich.dev}br"
     run("ip", "link", "add", bridge, "up", "type", "bridge")
