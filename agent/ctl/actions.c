@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* actions, and the help of one action: the daemon's catalogue as text. No action is named here. */
+#include <stdio.h>
 #include <string.h>
 
 #include "ctl/api.h"
@@ -95,21 +96,41 @@ static void print_parameters(const cJSON *action)
 	out_line(PLAIN, "%s", "");
 }
 
+/* "LoadPercent=percent …", or the names of those that have no meaning here. */
+static char *alias_parameters(const cJSON *alias, bool meant)
+{
+	const cJSON *name;
+	char *text = NULL;
+	size_t len;
+	FILE *to = must(open_memstream(&text, &len));
+
+	cJSON_ArrayForEach(name, json_object(alias, "parameters"))
+	{
+		const char *native = cJSON_GetStringValue(name);
+		bool has = native && *native;
+
+		if (has == meant)
+			fprintf(to, "%s%s%s%s", ftell(to) > 0 ? " " : "", name->string,
+				has ? "=" : "", has ? native : "");
+	}
+	fclose(to);
+	return must(text);
+}
+
 static void print_aliases(const cJSON *action)
 {
-	const cJSON *alias, *name;
+	const cJSON *alias;
 
 	cJSON_ArrayForEach(alias, json_list(action, "aliases"))
 	{
-		out_put(DIM, "alias %s", json_text(alias, "name"));
-		cJSON_ArrayForEach(name, json_object(alias, "parameters"))
-		{
-			const char *native = cJSON_GetStringValue(name);
+		_cleanup_(freep) char *meant = alias_parameters(alias, true);
+		_cleanup_(freep) char *ignored = alias_parameters(alias, false);
 
-			out_put(DIM, " %s=%s", name->string,
-				native && *native ? native : "(nothing to do)");
-		}
-		out_line(PLAIN, "%s", "");
+		out_line(PLAIN, "alias %s", json_text(alias, "name"));
+		if (*meant)
+			out_wrapped(0, 2, "%s", meant);
+		if (*ignored)
+			out_wrapped(0, 2, "accepted, nothing to do: %s", ignored);
 	}
 }
 
@@ -117,8 +138,8 @@ static void print_action(const cJSON *action)
 {
 	const char *name = json_text(action, "name"), *hold = json_text(action, "hold");
 
-	out_put(BOLD, "%s: ", name);
-	out_line(PLAIN, "%s", json_text(action, "summary"));
+	out_put(BOLD, "%s:", name);
+	out_wrapped(strlen(name) + 1, 0, "%s", json_text(action, "summary"));
 	if (*json_text(action, "description"))
 		out_wrapped(0, 0, "%s", json_text(action, "description"));
 	out_line(PLAIN, "%s", "");

@@ -117,7 +117,8 @@ static void put_bytes(FILE *to, double bytes, const char *per)
 	fprintf(to, "%.*f %s%s", i ? 2 : 0, bytes, units[i], per);
 }
 
-static void put_figure(FILE *to, const cJSON *figure)
+/* Of figures in a row that count the same, only the first says what. */
+static void put_figure(FILE *to, const cJSON *figure, const char *unit_before)
 {
 	const cJSON *value = cJSON_GetObjectItemCaseSensitive(figure, "value");
 	const char *text = json_text(figure, "text"), *unit = json_text(figure, "unit");
@@ -132,12 +133,14 @@ static void put_figure(FILE *to, const cJSON *figure)
 		fprintf(to, "%.2f", value->valuedouble);
 	else
 		fputs(plain, to);
-	fprintf(to, "%s%s", *unit ? " " : "", unit);
+	if (strcmp(unit, unit_before) != 0 || strcmp(unit, "packets") != 0)
+		fprintf(to, "%s%s", *unit ? " " : "", unit);
 }
 
 char *figures_text(const cJSON *figures)
 {
 	const cJSON *figure;
+	const char *unit = "";
 	char *text = NULL;
 	size_t len;
 	FILE *to = must(open_memstream(&text, &len));
@@ -147,7 +150,8 @@ char *figures_text(const cJSON *figures)
 		if (!cJSON_IsObject(figure))
 			continue;
 		fputs(ftell(to) > 0 ? ", " : "", to);
-		put_figure(to, figure);
+		put_figure(to, figure, unit);
+		unit = json_text(figure, "unit");
 	}
 	fclose(to);
 	return must(text);
@@ -252,25 +256,29 @@ void fault_print_notes(const cJSON *fault)
 		out_line(YELLOW, "note: %s", note->valuestring);
 }
 
+/* A step, and below it what takes it back: beside each other they are longer than a line. */
+static void print_step(const cJSON *step, bool plan)
+{
+	const char *state = json_text(step, "state"), *undo = json_text(step, "undo");
+	_cleanup_(freep) char *number = textf("  %.0f.  ", json_number(step, "index", 0) + 1);
+	size_t at = strlen(number);
+
+	out_put(PLAIN, "%s", number);
+	if (!plan)
+		out_put(state_colour(state), "%-9s", state);
+	at += plan ? 0 : strlen(state) < 9 ? 9 : strlen(state);
+	out_wrapped(at, at, "%s", json_text(step, "text"));
+	out_wrapped(0, at, "%s%s; held by %s", *undo ? "undo: " : "no undo", undo,
+		    json_text(step, "hold"));
+}
+
 static void print_steps(const cJSON *fault, bool plan)
 {
-	struct table t = {.columns = plan ? 4 : 5};
-	const cJSON *step;
+	const cJSON *steps = json_list(fault, "steps"), *step;
 
-	cJSON_ArrayForEach(step, json_list(fault, "steps"))
-	{
-		const char *state = json_text(step, "state"), *undo = json_text(step, "undo");
-
-		table_cell(&t, PLAIN, "%.0f.", json_number(step, "index", 0) + 1);
-		if (!plan)
-			table_cell(&t, state_colour(state), "%s", state);
-		table_cell(&t, PLAIN, "%s", json_text(step, "text"));
-		table_cell(&t, PLAIN, "%s%s", *undo ? "undo: " : "no undo", undo);
-		table_cell(&t, DIM, "held by %s", json_text(step, "hold"));
-	}
-	if (t.count)
+	if (cJSON_GetArraySize(steps))
 		out_line(BOLD, plan ? "steps, in this order, undone backwards:" : "steps");
-	table_print(&t, 2);
+	cJSON_ArrayForEach(step, steps) print_step(step, plan);
 }
 
 static void row(struct table *t, const char *name, char *text)

@@ -429,7 +429,7 @@ def test_show(daemon):
     assert p.returncode == 0
     for text in (f"{ID}  network-loss  done (deadline)\n", "interface=eth0 percent=20",
                  "by uid 0, pid 4711, attached", "put back in  0.9 ms", "token        abc",
-                 "1.  applied  attach the classifier to eth0 egress  undo: detach it",
+                 "  1.  applied  attach the classifier to eth0 egress\n               undo: detach it; held by ",
                  "note: left alone", "boom", "pid  name   signal   outcome  after ms",
                  "99   nginx  SIGTERM  exited   3"):
         assert text in p.out
@@ -462,7 +462,7 @@ def test_help_of_an_action_is_the_catalogue(daemon):
                 r"--source-ports ports +only these ports",
                 r"--protocol enum +only this protocol \[tcp,udp,all; default all\]",
                 r"--allow-lockout boolean +also what",
-                r"alias AWSFIS-Run-Network-Packet-Loss LossPercent=percent"):
+                r"alias AWSFIS-Run-Network-Packet-Loss\n  LossPercent=percent"):
         assert re.search(row, p.out)
     for args in (["help", "network-loss"], ["actions", "network-loss"],
                  ["plan", "network-loss", "-h"]):
@@ -605,7 +605,7 @@ def test_plan(daemon):
     p = run(daemon, "plan", "network-loss", "--percent", "20", "--duration", "30s")
     assert p.returncode == 0
     for text in ("network-loss: would drop 20 % of tcp packets leaving eth0 for 30s\n",
-                 "1.  attach the classifier to eth0 egress  undo: detach it",
+                 "  1.  attach the classifier to eth0 egress\n      undo: detach it; held by ",
                  "This cannot be undone.\n", "note: be careful\n", "Nothing was changed.\n"):
         assert text in p.out
     body = daemon.expect("POST", "/v1/faults")
