@@ -111,6 +111,26 @@ static void translate(const struct alias_row *r, cJSON *parameters)
 		cJSON_DeleteItemFromObjectCaseSensitive(parameters, r->name);
 }
 
+/* Two of theirs that are one of ours, such as a scope and what it is the name of. */
+static int check_once(const struct alias *alias, const cJSON *parameters, struct error *e)
+{
+	for (const struct alias_row *a = alias->rows; a->name; a++) {
+		for (const struct alias_row *b = a + 1; b->name; b++) {
+			char field[96], allowed[96];
+
+			if (!*a->row || !str_eq(a->row, b->row) ||
+			    !cJSON_HasObjectItem(parameters, a->name) ||
+			    !cJSON_HasObjectItem(parameters, b->name))
+				continue;
+			(void)snprintf(field, sizeof(field), "parameters.%s", b->name);
+			(void)snprintf(allowed, sizeof(allowed), "with %s %s only", a->name,
+				       a->from ? a->from : "absent");
+			return error_field(e, field, "", allowed, "contradicts %s", a->name);
+		}
+	}
+	return 0;
+}
+
 static bool is_mapped(const struct alias *alias, const char *row)
 {
 	for (const struct alias_row *r = alias->rows; r->name; r++) {
@@ -146,8 +166,10 @@ static int parse_alias(const struct action *a, const struct alias *alias, const 
 	if (copy && wide) {
 		for (const struct alias_row *t = alias->rows; t->name; t++)
 			translate(t, copy);
-		r = schema_parse(rows, alias_rows(a, alias, extra, rows), copy, "parameters", wide,
-				 size, e);
+		r = check_once(alias, copy, e);
+		if (r == 0)
+			r = schema_parse(rows, alias_rows(a, alias, extra, rows), copy,
+					 "parameters", wide, size, e);
 	} else {
 		(void)error_set(e, ERROR_FAILED, r, "out of memory");
 	}

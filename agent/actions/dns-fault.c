@@ -135,11 +135,10 @@ static int look(const void *params, struct facts *facts, struct error *e)
 
 	if (r == 0)
 		r = read_names(p, &names, e);
-	if (r == 0)
-		r = network_look(&p->network, facts, e);
-	if (r == 0 && p->how == HOW_DELAY)
-		r = network_look_shaping(true, e);
-	return r;
+	if (r < 0)
+		return r;
+	return p->how == HOW_DELAY ? network_look_shaping(&p->network, true, facts, e)
+				   : network_look(&p->network, facts, e);
 }
 
 static int plan(const void *params, const struct facts *facts, struct plan *plan, struct error *e)

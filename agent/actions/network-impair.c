@@ -88,9 +88,7 @@ static int look(const void *params, struct facts *facts, struct error *e)
 
 	fill(p, &netem);
 	r = check(p, &netem, e);
-	if (r == 0)
-		r = network_look(&p->network, facts, e);
-	return r < 0 || facts->skipped ? r : network_look_shaping(netem_is_needed(&netem), e);
+	return r < 0 ? r : network_look_shaping(&p->network, netem_is_needed(&netem), facts, e);
 }
 
 static int plan(const void *params, const struct facts *facts, struct plan *plan, struct error *e)
@@ -126,15 +124,16 @@ static void describe(const void *params, struct text *t)
 	describe_share("duplicate", p->duplicate, &between, t);
 	describe_share("corrupt", p->corrupt, &between, t);
 	describe_share("reorder", p->reorder, &between, t);
-	if (!isnan(p->rate))
-		text_add(t, "%s rate %.10g bit/s", between, p->rate);
+	if (!isnan(p->rate)) {
+		text_add(t, "%s rate ", between);
+		rate_print(p->rate, t);
+	}
 }
 
 extern const struct action action_network_impair;
 const struct action action_network_impair = {
 	.name = "network-impair",
-	.summary =
-		"Delay, drop, duplicate, corrupt, reorder and limit packets of an interface at once",
+	.summary = "Delay, drop, duplicate, corrupt, reorder and limit packets at once",
 	.description =
 		"Every matching packet goes through all that is asked for, in one netem on a device of the fault's own "
 		"beside the interface, whose queues are as before. ARP, neighbour discovery, DHCP, metadata addresses and "

@@ -14,7 +14,8 @@ enum model { MODEL_BERNOULLI, MODEL_RANDOM, MODEL_STATE, MODEL_GILBERT_ELLIOTT, 
 
 static const char *const models[] = {"bernoulli", "random", "state", "gilbert-elliott", NULL};
 
-#define PERCENT_DEFAULT "7" /* of FIS */
+#define PERCENT_DEFAULT       "7" /* of FIS */
+#define PERCENT_DEFAULT_VALUE 7
 
 struct network_loss {
 	struct network network;
@@ -152,6 +153,10 @@ static int check_model(const struct network_loss *p, struct error *e)
 	if (r == 0 && p->model == MODEL_STATE)
 		r = check_sum("parameters.p31", or_else(p->p31, 100 - p->p13), or_else(p->p32, 0),
 			      "p31 and p32", e);
+	if (r == 0 && !has_share(p) && p->percent != PERCENT_DEFAULT_VALUE)
+		r = error_field(e, "parameters.percent", "",
+				"with models bernoulli and random only", "no part of model %s",
+				models[p->model]);
 	return r;
 }
 

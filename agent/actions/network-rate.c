@@ -67,9 +67,7 @@ static int look(const void *params, struct facts *facts, struct error *e)
 
 	if (r == 0)
 		r = check_ramp(&p->grading, e);
-	if (r == 0)
-		r = network_look(&p->network, facts, e);
-	return r < 0 ? r : network_look_shaping(false, e);
+	return r < 0 ? r : network_look_shaping(&p->network, false, facts, e);
 }
 
 /* The qdisc takes a new rate in place, so faultd itself drives the ramp. */
@@ -102,7 +100,8 @@ static void describe(const void *params, struct text *t)
 	if (p->network.packets < 100)
 		text_add(t, "%.6g %% of ", p->network.packets);
 	network_describe(&p->network, t);
-	text_add(t, " to %.10g bit/s", grading_end(&p->grading, p->rate));
+	text_add(t, " to ");
+	rate_print(grading_end(&p->grading, p->rate), t);
 	grading_describe(&p->grading, t);
 }
 

@@ -30,7 +30,7 @@ static const struct row rows[] = {
 	 .def = "10ms",
 	 .min = 0.001,
 	 .max = DELAY_MAX_MS,
-	 .unit = "ms",
+	 .unit = UNIT_MS,
 	 .text = "how long the others wait: what is sent within it can be overtaken"},
 	NETWORK_ROWS(struct network_reorder, "egress"),
 	GRADE_ROWS(struct network_reorder, "percent"),

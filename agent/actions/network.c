@@ -116,6 +116,11 @@ static int check_rows(const struct network *n, struct error *e)
 	if (n->aim.user[0] && n->direction != DIRECTION_EGRESS)
 		return error_field(e, "parameters.user", n->aim.user, "egress as direction",
 				   "what arrives is not known to be a user's");
+	if (n->aim.target.seed && n->flows >= 100 &&
+	    (n->packets <= 0 || n->packets >= 100) && /* 0: the action has no such row */
+	    !selection_mode_chooses(n->aim.target.selection_mode))
+		return error_field(e, "parameters.seed", "", "with flows or selectionMode",
+				   "nothing is chosen by it");
 	if (same_peer(&n->peers, &n->exclude_peers))
 		return error_field(e, "parameters.excludePeers", "", "what peers has not",
 				   "has something that is in peers too");
@@ -173,23 +178,24 @@ int network_look(const struct network *n, struct facts *facts, struct error *e)
 	return 0;
 }
 
-int network_look_shaping(bool netem, struct error *e)
+static int check_shaping(bool netem, struct error *e)
 {
 	const char *lacks = feature_shaping_lacks();
-	const char *instead =
-		"network-loss (model bernoulli), network-blackhole and network-partition";
+	bool only_netem = !lacks && netem && !feature_netem();
 
-	if (!lacks && netem && !feature_netem())
-		return error_set(
-			e, ERROR_UNSUPPORTED, -EOPNOTSUPP,
-			"this kernel has no netem (sch_netem), through which packets would go; "
-			"%s do without, and network-rate",
-			instead);
-	if (!lacks)
+	if (!lacks && !only_netem)
 		return 0;
 	return error_set(e, ERROR_UNSUPPORTED, -EOPNOTSUPP,
-			 "this kernel has no %s, through which packets would go; %s do without",
-			 lacks, instead);
+			 "this kernel has no %s, through which packets would go; %snetwork-loss "
+			 "(model bernoulli), network-blackhole and network-partition do without",
+			 lacks ? lacks : "netem (sch_netem)", only_netem ? "network-rate, " : "");
+}
+
+int network_look_shaping(const struct network *n, bool netem, struct facts *facts, struct error *e)
+{
+	int r = network_look(n, facts, e);
+
+	return r < 0 || facts->skipped ? r : check_shaping(netem, e);
 }
 
 static uint8_t copy_ports(const struct port_list *from, struct classify_ports *to)

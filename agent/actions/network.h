@@ -141,8 +141,9 @@ extern const char *const network_connections[];
 
 int network_look(const struct network *n, struct facts *facts, struct error *e);
 
-/* Refuses what shapers would need and the kernel lacks. `netem`: is more than tbf needed? */
-int network_look_shaping(bool netem, struct error *e);
+/* The same, and refuses what shapers need and the kernel lacks. `netem`: is more than tbf needed?
+ */
+int network_look_shaping(const struct network *n, bool netem, struct facts *facts, struct error *e);
 
 /* Adds, for every interface and direction, the steps that attach the classifier, make the shaper
  * (VERDICT_SHAPE) and write the rule. */

@@ -68,8 +68,8 @@ static int check_spared(struct prefixes *p, const char *shown, const struct cidr
 		cidr_print(spared, &t);
 	}
 	return error_field(p->e, "parameters.peers", shown,
-			   "what is not spared, or allowLockout: true",
-			   "%s is spared (%s): allowLockout", shown, why);
+			   "what is not spared, or allowLockout: true", "%s is spared (%s)", shown,
+			   why);
 }
 
 static int include(struct prefixes *p, const char *name, const struct cidr_list *list)

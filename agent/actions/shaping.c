@@ -20,6 +20,10 @@ int delaying_check(const struct delaying *d, const struct grading *g, struct err
 	if (d->correlation > 0)
 		return error_field(e, "parameters.correlation", "", "0, or jitter above 0",
 				   "without jitter every delay is the same");
+	if (d->distribution != DISTRIBUTION_NORMAL) /* the default */
+		return error_field(
+			e, "parameters.distribution", netem_distributions[d->distribution],
+			"absent, or jitter above 0", "without jitter every delay is the same");
 	if (g && longest(d, g) <= 0)
 		return error_field(e, "parameters.delay", "0", "delay or jitter above 0",
 				   "nothing would be delayed");
@@ -44,9 +48,7 @@ void delaying_describe(const struct delaying *d, double delay_ms, struct text *t
 
 int shaping_look(const struct network *n, struct facts *facts, struct error *e)
 {
-	int r = network_look(n, facts, e);
-
-	return r < 0 || facts->skipped ? r : network_look_shaping(true, e);
+	return network_look_shaping(n, true, facts, e);
 }
 
 int shaping_plan(const struct network *n, double percent, const struct netem *netem,

@@ -30,14 +30,14 @@ extern const char *const netem_distributions[];
 	 FIELD(params, delaying.delay_ms),                                                                    \
 	 .def = default_delay,                                                                                \
 	 .max = DELAY_MAX_MS,                                                                                 \
-	 .unit = "ms",                                                                                        \
+	 .unit = UNIT_MS,                                                                                     \
 	 .text = "how long a packet is kept: 200ms, 1.5s, 500us, or a number of milliseconds"},               \
 		{.name = "jitter",                                                                            \
 		 .type = ROW_QUANTITY,                                                                        \
 		 FIELD(params, delaying.jitter_ms),                                                           \
 		 .def = "0",                                                                                  \
 		 .max = JITTER_MAX_MS,                                                                        \
-		 .unit = "ms",                                                                                \
+		 .unit = UNIT_MS,                                                                             \
 		 .text = "standard deviation of the delay, or its range to both sides when uniform; packets " \
 			 "overtake each other"},                                                              \
 		{.name = "correlation",                                                                       \

@@ -52,7 +52,7 @@ static const char *allowed(const struct row *row, char *buffer, size_t size)
 		[ROW_NUMBER] = "a number",
 		[ROW_BOOLEAN] = "true or false",
 		[ROW_DURATION] = DURATION_ALLOWED,
-		[ROW_PORTS] = "ports or ranges such as 443,8000-8010",
+		[ROW_PORTS] = "ports from 1 to 65535, or ranges, such as 443,8000-8010",
 		[ROW_PEERS] =
 			"addresses, prefixes (10.0.0.0/8, 2001:db8::/32), names of hosts or sets, ALL",
 		[ROW_NAMES] = "names of at most 255 bytes, separated by commas",
@@ -69,11 +69,18 @@ static const char *allowed(const struct row *row, char *buffer, size_t size)
 	} else if (row->type == ROW_STRING) {
 		text_add(&t, "text of 1 to %zu bytes", row->size - 1);
 	} else if (row->unit && str_eq(row->unit, UNIT_RATE)) {
-		text_add(&t, "%s, %.15g to %.15g bit/s", RATE_ALLOWED, row->min, row->max);
+		text_add(&t, "%s, ", RATE_ALLOWED);
+		rate_print(row->min, &t);
+		text_add(&t, " to ");
+		rate_print(row->max, &t);
 	} else if (bounded(row)) {
 		print_bound(row->min, row->type, &t);
 		text_add(&t, " to ");
 		print_bound(row->max, row->type, &t);
+		if (row->type == ROW_QUANTITY && row->unit)
+			text_add(&t, " %s%s", row->unit,
+				 str_eq(row->unit, UNIT_MS) ? ", or such as 500us, 200ms, 1.5s"
+							    : "");
 	} else {
 		text_add(&t, "%s", plain[row->type]);
 	}
@@ -177,22 +184,43 @@ static int read_bytes(const struct reading *in, const char *s)
 	return check_range(in, (double)v, s);
 }
 
+static int read_ms(const char *s, double *ret)
+{
+	uint64_t us;
+
+	if (duration_parse_us(s, &us) < 0)
+		return -EINVAL;
+	*ret = (double)us / 1000;
+	return 0;
+}
+
+static int read_any(const char *s, double *ret)
+{
+	uint64_t bytes;
+
+	if (read_ms(s, ret) == 0)
+		return 0;
+	if (bytes_parse(s, &bytes) < 0)
+		return rate_parse(s, ret);
+	*ret = (double)bytes;
+	return 0;
+}
+
 /* In the unit of what it is compared with: bytes, milliseconds, percent, bits per second. */
 static int read_quantity(const struct reading *in, const char *s)
 {
-	bool is_rate = in->row->unit && str_eq(in->row->unit, UNIT_RATE);
-	uint64_t whole;
+	const char *unit = in->row->unit;
 	double v;
 
-	if (is_rate) {
+	if (unit && str_eq(unit, UNIT_RATE)) {
 		if (rate_parse(s, &v) < 0)
 			return refuse(in, s, "is no rate");
 	} else if (str_to_double(s, &v) < 0) {
-		if (duration_parse_us(s, &whole) == 0)
-			v = (double)whole / 1000;
-		else if (bytes_parse(s, &whole) == 0)
-			v = (double)whole;
-		else if (rate_parse(s, &v) < 0)
+		if (unit && str_eq(unit, UNIT_MS) && read_ms(s, &v) < 0)
+			return refuse(in, s, "is no duration");
+		if (unit && !str_eq(unit, UNIT_MS))
+			return refuse(in, s, "is not a number");
+		if (!unit && read_any(s, &v) < 0)
 			return refuse(in, s, "is none of them");
 	}
 	*(double *)in->to = v;

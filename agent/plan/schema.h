@@ -26,11 +26,12 @@ enum row_type {
 	ROW_NUMBERS,  /* struct number_list */
 	ROW_BYTES,    /* uint64_t: 512MiB, 2GB, 1000000 */
 	ROW_QUANTITY, /* double: a number, bytes (2GiB), a duration (500us: 0.5 milliseconds) or a
-			 rate (10mbit: in bits per second); with UNIT_RATE only that */
+			 rate (10mbit: in bits per second); with a unit only what it says */
 	_ROW_TYPE_MAX,
 };
 
 #define UNIT_RATE "bit/s"
+#define UNIT_MS   "ms"
 
 struct row {
 	const char *name; /* lowerCamelCase, as in JSON */

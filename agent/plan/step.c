@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <netinet/in.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -197,10 +198,14 @@ static void describe_netem(const struct netem *n, struct text *t)
 	add_chance(" correlation", n->reorder_correlation, t);
 	if (n->gap)
 		text_add(t, " gap %u", n->gap);
-	if (n->rate_bytes)
-		text_add(t, ", rate %" PRIu64 " bit/s", n->rate_bytes * 8);
-	if (n->burst_bytes)
-		text_add(t, " burst %" PRIu64 " bytes", n->burst_bytes);
+	if (n->rate_bytes) {
+		text_add(t, ", rate ");
+		rate_print((double)n->rate_bytes * 8, t);
+	}
+	if (n->burst_bytes) {
+		text_add(t, " burst ");
+		bytes_print(n->burst_bytes, t);
+	}
 }
 
 static void describe_shaper(const struct step *s, struct text *t)
@@ -251,6 +256,42 @@ static void describe_names(const struct classify_names *names, struct text *t)
 	}
 }
 
+static void describe_protocol(uint8_t protocol, struct text *t)
+{
+	const char *name = protocol == IPPROTO_TCP    ? "tcp"
+			   : protocol == IPPROTO_UDP  ? "udp"
+			   : protocol == IPPROTO_ICMP ? "icmp"
+			   : protocol == IPPROTO_SCTP ? "sctp"
+						      : NULL;
+
+	if (name)
+		text_add(t, ", %s", name);
+	else if (protocol)
+		text_add(t, ", protocol %u", protocol);
+}
+
+/* Whose packets it is about, what the names are aside. */
+static void describe_match(const struct step_rule *s, struct text *t)
+{
+	const struct classify_rule *r = &s->rule;
+
+	if (r->flow_threshold != UINT32_MAX)
+		text_add(t, ", of %.6g %% of flows",
+			 (double)r->flow_threshold * 100.0 / UINT32_MAX);
+	describe_ports(", to ports ", r->dst_ports, r->n_dst_ports, t);
+	describe_ports(", from ports ", r->src_ports, r->n_src_ports, t);
+	describe_names(&s->names, t);
+	describe_cidrs(", peers ", &s->include, t);
+	describe_cidrs(", never peers ", &s->exclude, t);
+	if (r->flags & RULE_HAS_USER)
+		text_add(t, ", of user %u", r->uid);
+	if (r->flags & RULE_HAS_CGROUP)
+		text_add(t, ", of sockets in %s", s->hook.place);
+	if (r->n_flows)
+		text_add(t, ", sparing %u connection%s of the caller", r->n_flows,
+			 r->n_flows > 1 ? "s" : "");
+}
+
 static void describe_rule(const struct step *s, struct text *t)
 {
 	static const char *const verbs[] = {
@@ -267,26 +308,14 @@ static void describe_rule(const struct step *s, struct text *t)
 	if (r->verdict == VERDICT_SHAPE)
 		text_add(t, " with mark %#x", r->mark);
 	if (r->verdict == VERDICT_ANSWER)
-		text_add(t, " with code %u", r->rcode);
-	if (r->protocol)
-		text_add(t, ", protocol %u", r->protocol);
+		text_add(t, " with code %u%s", r->rcode,
+			 r->rcode == 3   ? " (NXDOMAIN)"
+			 : r->rcode == 2 ? " (SERVFAIL)"
+					 : "");
+	describe_protocol(r->protocol, t);
 	if (r->flags & (RULE_NEW | RULE_ESTABLISHED))
 		text_add(t, ", %s connections", r->flags & RULE_NEW ? "opening" : "of established");
-	if (r->flow_threshold != UINT32_MAX)
-		text_add(t, ", of %.6g %% of flows",
-			 (double)r->flow_threshold * 100.0 / UINT32_MAX);
-	describe_ports(", to ports ", r->dst_ports, r->n_dst_ports, t);
-	describe_ports(", from ports ", r->src_ports, r->n_src_ports, t);
-	describe_names(&s->rule.names, t);
-	describe_cidrs(", peers ", &s->rule.include, t);
-	describe_cidrs(", never peers ", &s->rule.exclude, t);
-	if (r->flags & RULE_HAS_USER)
-		text_add(t, ", of user %u", r->uid);
-	if (r->flags & RULE_HAS_CGROUP)
-		text_add(t, ", of sockets in %s", s->rule.hook.place);
-	if (r->n_flows)
-		text_add(t, ", sparing %u connection%s of the caller", r->n_flows,
-			 r->n_flows > 1 ? "s" : "");
+	describe_match(&s->rule, t);
 	if (r->flags & RULE_VISIBLE)
 		text_add(t, ", visibly");
 }
@@ -295,15 +324,12 @@ static void describe_cut(const struct step *s, struct text *t)
 {
 	const struct classify_rule *r = &s->cut.rule.rule;
 
-	text_add(t, "end the TCP connections of %s packets of %s", direction_name(&s->hook),
+	text_add(t, "end ");
+	if (r->threshold != UINT32_MAX)
+		text_add(t, "%.6g %% of ", (double)r->threshold * 100.0 / UINT32_MAX);
+	text_add(t, "the TCP connections of %s packets of %s", direction_name(&s->hook),
 		 s->hook.ifname);
-	describe_ports(", to ports ", r->dst_ports, r->n_dst_ports, t);
-	describe_ports(", from ports ", r->src_ports, r->n_src_ports, t);
-	describe_cidrs(", peers ", &s->cut.rule.include, t);
-	describe_cidrs(", never peers ", &s->cut.rule.exclude, t);
-	if (r->n_flows)
-		text_add(t, ", sparing %u connection%s of the caller", r->n_flows,
-			 r->n_flows > 1 ? "s" : "");
+	describe_match(&s->cut.rule, t);
 }
 
 static void undo_cut(const struct step *s, struct text *t)

@@ -289,6 +289,16 @@ int rate_parse(const char *s, double *ret)
 	return unit_parse(s, units, ARRAY_SIZE(units), ret);
 }
 
+void rate_print(double rate, struct text *t)
+{
+	static const char *const units[] = {"bit/s", "kbit/s", "mbit/s", "gbit/s"};
+	size_t i = 0;
+
+	for (; rate >= 1000 && i + 1 < ARRAY_SIZE(units); i++)
+		rate /= 1000;
+	text_add(t, "%.10g %s", rate, units[i]);
+}
+
 void bytes_print(uint64_t bytes, struct text *t)
 {
 	static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};

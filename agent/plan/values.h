@@ -73,6 +73,7 @@ void bytes_print(uint64_t bytes, struct text *t); /* "2GiB", "1.5MiB", "1000B" *
  * more). */
 #define RATE_ALLOWED "a rate such as 500kbit, 10mbit or 1gbit"
 int rate_parse(const char *s, double *ret);
+void rate_print(double rate, struct text *t); /* "1.5 mbit/s" */
 
 void port_range_print(const struct port_range *p, struct text *t);
 void cidr_print(const struct cidr *c, struct text *t);

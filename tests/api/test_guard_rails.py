@@ -714,7 +714,7 @@ TOGETHER = {
         ({"model": "random", "p13": 5}, "p13"), ({"model": "random", "visible": True}, "visible"),
         ({"model": "state"}, "p13"), ({"model": "state", "p13": 0}, "p13"), ({"model": "state", "p13": 5, "r": 0}, "r"),
         ({"model": "state", "p13": 60, "p14": 41}, "p13"), ({"model": "state", "p13": 60, "p31": 60, "p32": 41}, "p31"),
-        ({"model": "state", "p13": 5, "to": 5, "over": "1s"}, "over"),
+        ({"model": "state", "p13": 5, "to": 5, "over": "1s"}, "over"), ({"model": "state", "p13": 5}, "percent"), ({"seed": 7}, "seed"),
         ({"model": "gilbert-elliott"}, "p"), ({"model": "gilbert-elliott", "r": 5}, "p"),
         ({"model": "gilbert-elliott", "p": 5, "correlation": 0}, "correlation")],
     "network-partition": lambda w: [
@@ -725,7 +725,8 @@ TOGETHER = {
     "network-reorder": lambda w: [({"interface": "fdnone9"}, "interface"), ({"percent": 100}, "percent")],
     "network-latency": lambda w: [
         ({"interface": "fdnone9"}, "interface"), ({"delay": 0}, "delay"), ({"delay": "0ms", "from": 0, "over": "1s"}, "delay"),
-        ({"correlation": 5}, "correlation"), ({"delay": "0.5us"}, "delay"), ({"delay": "601s"}, "delay")],
+        ({"correlation": 5}, "correlation"), ({"delay": "0.5us"}, "delay"), ({"delay": "601s"}, "delay"), ({"delay": "1KiB"}, "delay"),
+        ({"distribution": "pareto"}, "distribution"), ({"seed": 7}, "seed")],
     "network-impair": lambda w: [
         ({"interface": "fdnone9"}, "interface"), ({"loss": None}, "delay"), ({"reorder": 5}, "reorder"),
         ({"correlation": 5}, "correlation"), ({"burst": "10KiB"}, "burst"), ({"rate": "10bps"}, "rate"), ({"jitter": "3s"}, "jitter")],

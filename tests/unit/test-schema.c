@@ -189,7 +189,7 @@ static void check_bad(const struct bad *b)
 }
 
 #define WHOLE     "a whole number"
-#define PORTS     "ports or ranges such as 443,8000-8010"
+#define PORTS     "ports from 1 to 65535, or ranges, such as 443,8000-8010"
 #define PEERS     "addresses, prefixes (10.0.0.0/8, 2001:db8::/32), names of hosts or sets, ALL"
 #define NAMES     "names of at most 255 bytes, separated by commas"
 #define NUMBERS   "whole numbers, separated by commas"
