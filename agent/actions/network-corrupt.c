@@ -3,37 +3,11 @@
  * Changed and put back as for network-latency. */
 #include "actions/shaping.h"
 
-struct network_corrupt {
-	struct network network;
-	double percent;
-	double correlation;
-	struct grading grading;
-};
-
-static const struct row rows[] = {
-	CHANCE_ROWS(struct network_corrupt, "5", "corrupted"),
-	NETWORK_ROWS(struct network_corrupt, "egress"),
-	GRADE_ROWS(struct network_corrupt, "percent"),
-};
-
-static int look(const void *params, struct facts *facts, struct error *e)
-{
-	const struct network_corrupt *p = params;
-	int r = grading_check(&p->grading, 0.001, 100, e);
-
-	return r < 0 ? r : shaping_look(&p->network, facts, e);
-}
-
-static bool graded(const void *params, struct grade *ret, double *ret_to)
-{
-	const struct network_corrupt *p = params;
-
-	return grading_of(&p->grading, p->percent, ret, ret_to);
-}
+static const struct row rows[] = {CHANCE_FAULT_ROWS("5", "corrupted")};
 
 static int plan(const void *params, const struct facts *facts, struct plan *plan, struct error *e)
 {
-	const struct network_corrupt *p = params;
+	const struct chance_fault *p = params;
 	const struct netem netem = {.corrupt = netem_chance(facts->grade),
 				    .corrupt_correlation = netem_chance(p->correlation)};
 
@@ -42,11 +16,7 @@ static int plan(const void *params, const struct facts *facts, struct plan *plan
 
 static void describe(const void *params, struct text *t)
 {
-	const struct network_corrupt *p = params;
-
-	text_add(t, "corrupt %.6g %% of ", grading_end(&p->grading, p->percent));
-	network_describe(&p->network, t);
-	grading_describe(&p->grading, t);
+	chance_describe("corrupt", params, t);
 }
 
 extern const struct action action_network_corrupt;
@@ -62,11 +32,11 @@ const struct action action_network_corrupt = {
 	.duration = DURATION_REQUIRED,
 	.rows = rows,
 	.n_rows = ARRAY_SIZE(rows),
-	.params_size = sizeof(struct network_corrupt),
-	.look = look,
+	.params_size = sizeof(struct chance_fault),
+	.look = chance_look,
 	.plan = plan,
 	.describe = describe,
-	.graded = graded,
+	.graded = chance_graded,
 	.composition =
 		"composes: a packet that several match goes through the first; each ends by itself",
 };

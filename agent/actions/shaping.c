@@ -66,3 +66,25 @@ void shaping_describe(const struct network *n, struct text *t)
 		text_add(t, "%.6g %% of ", n->packets);
 	network_describe(n, t);
 }
+
+int chance_look(const void *params, struct facts *facts, struct error *e)
+{
+	const struct chance_fault *p = params;
+	int r = grading_check(&p->grading, 0.001, 100, e);
+
+	return r < 0 ? r : shaping_look(&p->network, facts, e);
+}
+
+bool chance_graded(const void *params, struct grade *ret, double *ret_to)
+{
+	const struct chance_fault *p = params;
+
+	return grading_of(&p->grading, p->percent, ret, ret_to);
+}
+
+void chance_describe(const char *verb, const struct chance_fault *p, struct text *t)
+{
+	text_add(t, "%s %.6g %% of ", verb, grading_end(&p->grading, p->percent));
+	network_describe(&p->network, t);
+	grading_describe(&p->grading, t);
+}

@@ -69,6 +69,23 @@ extern const char *const netem_distributions[];
 		.text = "how much chance repeats itself from packet to packet; a small share gets smaller by it" \
 	}
 
+struct chance_fault {
+	struct network network;
+	double percent;
+	double correlation;
+	struct grading grading;
+};
+
+#define CHANCE_FAULT_ROWS(default_percent, what)                 \
+	CHANCE_ROWS(struct chance_fault, default_percent, what), \
+		NETWORK_ROWS(struct chance_fault, "egress"),     \
+		GRADE_ROWS(struct chance_fault, "percent")
+
+/* Of these actions, for their descriptors; describing begins with a verb of their own. */
+int chance_look(const void *params, struct facts *facts, struct error *e);
+bool chance_graded(const void *params, struct grade *ret, double *ret_to);
+void chance_describe(const char *verb, const struct chance_fault *p, struct text *t);
+
 /* Refuses a correlation of nothing, and with `g` what never delays anything. Returns 0 or -EINVAL.
  */
 int delaying_check(const struct delaying *d, const struct grading *g, struct error *e);
