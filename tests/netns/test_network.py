@@ -636,6 +636,18 @@ def test_the_filter_of_another_faultd_stays(tmp_path, network):
         first.close()
 
 
+def test_the_qdisc_of_a_fault_that_has_ended_is_not_forgotten(tmp_path, network):
+    """The one that is left did not add it; from its journal alone it must come out that it has to go."""
+    before = HostState(devices=[network.dev])
+    with contextlib.closing(harness.Faultd(tmp_path / "faultd", config={"classifierHook": "clsact"})) as d:
+        first = d.start_fault("network-blackhole", interface=network.dev, direction="egress")
+        d.start_fault("network-blackhole", interface=network.dev, direction="ingress")
+        d.stop_fault(first)
+        d.kill()
+        wait_for(lambda: d.journals() == [], "the guardian has put it back")
+        assert_put_back(before, lambda: HostState(devices=[network.dev]))
+
+
 def test_an_ingress_qdisc_is_not_taken_for_clsact(tmp_path, network):
     """It has clsact's place, and would run an egress filter on what arrives."""
     run("tc", "qdisc", "add", "dev", network.dev, "ingress")
