@@ -28,14 +28,28 @@ static void make_id(char *ret)
 	ret[2 + sizeof(random)] = '\0';
 }
 
-/* Sixteen for each fault, that is one for each direction of each interface, and none that is
- * MARK_SHAPED or has a mark of 0. */
+#define SHAPERS_EACH (2 * INTERFACES_MAX) /* one for each direction of each interface */
+
+static bool shaper_id_is_used(const struct faults *all, uint32_t id)
+{
+	for (const struct fault *f = all->first; f; f = f->next) {
+		if (fault_is_open(f) && f->shaper_id == id)
+			return true;
+	}
+	return false;
+}
+
+/* The first of a fault's sixteen, none of which is MARK_SHAPED or has a mark of 0. Counted from a
+ * random start, for another faultd may shape the same interface. */
 static uint32_t next_shaper_id(struct faults *all)
 {
-	const uint32_t each = 2 * INTERFACES_MAX;
+	uint32_t id;
 
-	all->shapers = all->shapers % (MARK_SHAPED / each - 1) + 1;
-	return all->shaper_base | (all->shapers * each);
+	do {
+		all->shapers = all->shapers % (MARK_SHAPED / SHAPERS_EACH - 1) + 1;
+		id = all->shaper_base | (all->shapers * SHAPERS_EACH);
+	} while (shaper_id_is_used(all, id));
+	return id;
 }
 
 static struct fault *new_fault(struct faults *all, const struct request *q, const struct caller *c,

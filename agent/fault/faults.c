@@ -104,6 +104,7 @@ static int open_all(struct faults *all, const struct faults_setup *setup, struct
 	r = proc_stat_read(getpid(), &self);
 	all->self_start = self.start;
 	all->shaper_base = (uint32_t)boot_ns() << 16;
+	all->shapers = (uint32_t)(boot_ns() >> 16) & 0x7ff;
 	if (r == 0)
 		r = boot_id_read(all->boot_id);
 	if (r == 0)
