@@ -226,9 +226,10 @@ NEEDS_NETEM = {"network-corrupt", "network-duplicate", "network-impair", "networ
 AT_PACKETS = {a for a in ACTIONS if a.startswith("network-")} | {"dns-fault"}
 INSIDE = {"cpu-stress", "memory-stress", "io-stress", "disk-fill", "disk-throttle", "resource-exhaust", "process-kill",
           "process-pause"} | AT_PACKETS
+AT_NAMESPACES = {"interface-down"}  # a target in the host's namespace is refused: test_interface_down.py
 AT_PROCESSES = {"process-kill", "process-pause", "resource-exhaust"}
 AT_PATHS = {"disk-fill", "disk-freeze", "disk-throttle", "io-stress"}
-AT_UNITS = INSIDE | {"service-stop"}
+AT_UNITS = INSIDE | AT_NAMESPACES | {"service-stop"}
 GRADED = {"cpu-stress", "memory-stress", "io-stress", "disk-fill", "disk-throttle", "resource-exhaust", "network-loss",
           "network-rate", *NEEDS_NETEM - {"network-impair"}}
 
@@ -310,7 +311,7 @@ def test_the_catalogue(world):
     def having(parameter):
         return {n for n, a in actions.items() if parameter in {p["name"] for p in a["parameters"]}}
 
-    assert having("cgroup") == having("container") == INSIDE
+    assert having("cgroup") == having("container") == INSIDE | AT_NAMESPACES
     assert having("pid") == AT_PROCESSES
     assert having("path") == AT_PATHS
     assert having("unit") == AT_UNITS
