@@ -1,15 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A shaper: an ifb device with netem, tbf or both, and a filter in the interface's clsact that
- * redirects there what a rule has marked. The device hands packets back where they were taken from,
- * so the interface's own qdiscs are never touched, and any number of shapers stand side by side. */
+/* A shaper: a device with netem, tbf or both, and a filter in the interface's clsact that redirects
+ * there what a rule has marked. The device hands packets back where they were taken from, so the
+ * interface's own qdiscs are never touched, and any number of shapers stand side by side.
+ *
+ * The device is an ifb. What it hands back has tc_skip_classify set, until it is received for the
+ * next time on this host, which then passes over taps, TCX and clsact. For a packet that arrives
+ * here, that is right: it has been through them. On its way out of a network card nobody notices.
+ * But where the other end is on this host as well, as with containers, their policies and whoever
+ * looks there would miss what was shaped. So
+ * - what leaves through an interface of such a kind (`kinds_to_here`) goes through a veth pair of
+ *   ours: in at one end, with the qdiscs, and from the other end's clsact to the interface.
+ * - what leaves through lo is marked there, and taken when it arrives at lo, by an ifb. A veth
+ *   would have dropped its route, without which 127.0.0.1 is a martian. */
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "host/interfaces.h"
 #include "steps/clsact.h"
-#include "steps/ifb.h"
 #include "steps/kinds.h"
+#include "steps/shaper_device.h"
 #include "steps/shaper_tc.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
@@ -35,16 +45,13 @@ static int cannot(struct error *e, int r, const char *what, const char *lacks,
 /* A device or filter that is there already is not ours to undo, so it must not be begun. */
 int shaper_prepare(struct step *s, const struct step_env *env, struct error *e)
 {
-	char name[SHAPER_NAME_SIZE];
 	uint32_t ifindex;
-	int r;
+	int r = shaper_device_find(&s->shaper, &ifindex);
 
-	shaper_name(&s->shaper, name);
-	r = ifb_find(name, &ifindex);
 	if (r >= 0 && ifindex != 0)
 		r = -EEXIST;
 	if (r == 0)
-		r = mark_filter_present((uint32_t)s->hook.ifindex, (uint32_t)s->hook.direction,
+		r = mark_filter_present((uint32_t)s->hook.ifindex, shaper_side(&s->shaper),
 					shaper_mark(&s->shaper));
 	if (r > 0)
 		r = -EEXIST;
@@ -76,30 +83,75 @@ static int set_qdiscs(const struct step_shaper *p, uint32_t ifindex, bool add, s
 	return 0;
 }
 
-static int add_filter(const struct step_shaper *p, uint32_t to, struct error *e)
+/* Redirects to `to` what has the mark and passes `at`. */
+static int add_filter(const struct step_shaper *p, uint32_t at, uint32_t side, uint32_t mark,
+		      uint32_t to, struct error *e)
 {
-	uint32_t direction = (uint32_t)p->hook.direction;
-	_cleanup_close_ int prog = mark_program_load(shaper_mark(p), direction);
+	_cleanup_close_ int prog =
+		mark_program_load(mark, mark == MARK_SHAPED ? CLASSIFY_EGRESS : side);
 	int r = prog;
 
 	/* The filter holds the program from then on. */
 	if (r >= 0)
-		r = mark_filter_add((uint32_t)p->hook.ifindex, direction, shaper_mark(p), prog, to);
+		r = mark_filter_add(at, side, mark, prog, to);
 	return r < 0 ? cannot(e, r, "redirect packets of", "mirred (act_mirred)", &p->hook) : 0;
+}
+
+/* Can what leaves through the interface be received on this host? Returns 1, 0 or a negative errno.
+ */
+static int leads_here(const struct step_hook *hook)
+{
+	static const char *const kinds_to_here[] = {"veth", "netkit", "bridge", "macvlan"};
+	struct link_seen seen;
+	int r;
+
+	if (hook->direction != CLASSIFY_EGRESS)
+		return 0;
+	r = link_look(NULL, (uint32_t)hook->ifindex, &seen);
+	if (r <= 0)
+		return r < 0 ? r : -ENODEV;
+	for (size_t i = 0; i < ARRAY_SIZE(kinds_to_here); i++)
+		if (str_eq(seen.kind, kinds_to_here[i]))
+			return 1;
+	return 0;
+}
+
+static int add_device(const struct step_shaper *p, uint32_t *ret, uint32_t *ret_peer,
+		      struct error *e)
+{
+	int pair = leads_here(&p->hook);
+	int r = pair;
+
+	*ret_peer = 0;
+	if (r >= 0)
+		r = shaper_device_add(p, ret, pair ? ret_peer : NULL);
+	return r < 0 ? cannot(e, r, "make a shaper for",
+			      pair > 0 ? "veth devices (veth)" : "ifb devices (ifb)", &p->hook)
+		     : 0;
+}
+
+/* Nothing but what comes from the interface has the mark: what the pair's ends would say of their
+ * own accord goes nowhere. */
+static int lead_back(const struct step_shaper *p, uint32_t peer, struct error *e)
+{
+	int r = shaper_device_up(peer);
+
+	if (r >= 0)
+		r = clsact_add(peer);
+	if (r < 0)
+		return cannot(e, r, "make a shaper for", "clsact (sch_ingress)", &p->hook);
+	return add_filter(p, peer, CLASSIFY_INGRESS, MARK_SHAPED, (uint32_t)p->hook.ifindex, e);
 }
 
 /* The filter comes last: nothing is sent through a device that is not ready. */
 int shaper_apply(struct step *s, const struct step_env *env, struct error *e)
 {
 	const struct step_shaper *p = &s->shaper;
-	char name[SHAPER_NAME_SIZE];
-	uint32_t ifindex;
-	int r;
+	uint32_t ifindex, peer;
+	int r = add_device(p, &ifindex, &peer, e);
 
-	shaper_name(p, name);
-	r = shaper_device_add(name, &ifindex);
 	if (r < 0)
-		return cannot(e, r, "make a shaper for", "ifb devices (ifb)", &p->hook);
+		return r;
 	crash_point("shaper: device made");
 	r = set_qdiscs(p, ifindex, true, e);
 	if (r < 0)
@@ -108,8 +160,13 @@ int shaper_apply(struct step *s, const struct step_env *env, struct error *e)
 	r = shaper_device_up(ifindex);
 	if (r < 0)
 		return cannot(e, r, "make a shaper for", NULL, &p->hook);
+	if (peer) {
+		r = lead_back(p, peer, e);
+		if (r < 0)
+			return r;
+	}
 	crash_point("shaper: device up");
-	return add_filter(p, ifindex, e);
+	return add_filter(p, (uint32_t)p->hook.ifindex, shaper_side(p), shaper_mark(p), ifindex, e);
 }
 
 /* Asked only when the graded value is another one, and that is in here. */
@@ -122,12 +179,9 @@ bool shaper_prepare_update(struct step *s, const struct step *fresh)
 /* In place: the packets that wait stay. */
 int shaper_update(struct step *s, const struct step_env *env, struct error *e)
 {
-	char name[SHAPER_NAME_SIZE];
 	uint32_t ifindex;
-	int r;
+	int r = shaper_device_find(&s->shaper, &ifindex);
 
-	shaper_name(&s->shaper, name);
-	r = ifb_find(name, &ifindex);
 	if (r <= 0)
 		return hook_cannot(e, r < 0 ? r : -ESTALE, "change the shaper of", &s->hook);
 	return set_qdiscs(&s->shaper, ifindex, false, e);
@@ -135,11 +189,9 @@ int shaper_update(struct step *s, const struct step_env *env, struct error *e)
 
 bool shaper_read_here(const struct step *s, struct shaper_counters *ret)
 {
-	char name[SHAPER_NAME_SIZE];
 	uint32_t ifindex;
 
-	shaper_name(&s->shaper, name);
-	return ifb_find(name, &ifindex) > 0 && shaper_count(ifindex, ret) == 0;
+	return shaper_device_find(&s->shaper, &ifindex) > 0 && shaper_count(ifindex, ret) == 0;
 }
 
 /* The longest that a packet can have to wait for its delay, behind one that waits for its turn. */
@@ -159,20 +211,17 @@ static uint64_t drain_ns(const struct step_shaper *p)
 static void begin_to_drain(struct step_shaper *p)
 {
 	const struct shaper_sizes sizes = sizes_of(p);
-	char name[SHAPER_NAME_SIZE];
 	uint32_t ifindex;
 
 	p->drained_ns = boot_ns();
-	shaper_name(p, name);
-	if (p->netem.rate_bytes && ifb_find(name, &ifindex) > 0)
+	if (p->netem.rate_bytes && shaper_device_find(p, &ifindex) > 0)
 		(void)shaper_tbf_set(ifindex, UNLIMITED_RATE, &sizes, false);
 }
 
 int shaper_undo(struct step *s, const struct step_env *env, struct text *note)
 {
 	struct step_shaper *p = &s->shaper;
-	int r = mark_filter_delete((uint32_t)s->hook.ifindex, (uint32_t)s->hook.direction,
-				   shaper_mark(p));
+	int r = mark_filter_delete((uint32_t)s->hook.ifindex, shaper_side(p), shaper_mark(p));
 
 	if (r < 0)
 		return r;

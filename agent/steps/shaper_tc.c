@@ -6,6 +6,7 @@
 #include <linux/gen_stats.h>
 #include <linux/if_link.h>
 #include <linux/pkt_sched.h>
+#include <linux/veth.h>
 #include <net/if.h>
 #include <stddef.h>
 #include <string.h>
@@ -13,7 +14,7 @@
 #include <unistd.h>
 
 #include "steps/distribution.h"
-#include "steps/ifb.h"
+#include "steps/shaper_device.h"
 #include "util/clock.h"
 
 #define ROOT_HANDLE  TC_H_MAKE(1U << 16, 0)
@@ -28,7 +29,8 @@
 #define NETEM_MOST    1000000
 #define BURST_MS      10
 #define BURST_LEAST   10240
-#define IFB_QUEUE     1000 /* packets on their way back; its default of 32 drops bursts */
+#define DEVICE_QUEUE  1000 /* packets on their way back; an ifb's default of 32 drops bursts */
+#define PAIR_MTU      65535
 
 static uint32_t clamp(double v, uint32_t least, uint32_t most)
 {
@@ -65,23 +67,76 @@ struct shaper_sizes shaper_sizes_of(const struct netem *n, uint32_t mtu, uint32_
 	return s;
 }
 
-int shaper_device_add(const char *name, uint32_t *ret_ifindex)
+static void put_device(struct nl_request *q, const char *name)
 {
-	struct nl_request q;
+	nl_put_string(q, IFLA_IFNAME, name);
+	nl_put_u32(q, IFLA_TXQLEN, DEVICE_QUEUE);
+}
+
+static void put_ifb(struct nl_request *q, const struct step_shaper *p)
+{
+	char name[SHAPER_NAME_SIZE];
 	struct rtattr *info;
+
+	shaper_name(p, name);
+	put_device(q, name);
+	info = nl_nest(q, IFLA_LINKINFO);
+	nl_put_string(q, IFLA_INFO_KIND, "ifb");
+	nl_nest_end(q, info);
+}
+
+static void put_end(struct nl_request *q, const char *name)
+{
+	put_device(q, name);
+	nl_put_u32(q, IFLA_MTU, PAIR_MTU);
+	/* A queue for each CPU is what the kernel would make, from Linux 5.13. */
+	nl_put_u32(q, IFLA_NUM_TX_QUEUES, 1);
+	nl_put_u32(q, IFLA_NUM_RX_QUEUES, 1);
+}
+
+static void put_pair(struct nl_request *q, const struct step_shaper *p)
+{
+	const struct ifinfomsg end = {0};
+	char name[SHAPER_NAME_SIZE];
+	struct rtattr *info, *data, *peer;
+
+	shaper_name(p, name);
+	put_end(q, name);
+	info = nl_nest(q, IFLA_LINKINFO);
+	nl_put_string(q, IFLA_INFO_KIND, "veth");
+	data = nl_nest(q, IFLA_INFO_DATA);
+	peer = nl_nest(q, VETH_INFO_PEER);
+	nl_put_bare(q, &end, sizeof(end));
+	shaper_peer_name(p, name);
+	put_end(q, name);
+	nl_nest_end(q, peer);
+	nl_nest_end(q, data);
+	nl_nest_end(q, info);
+}
+
+int shaper_device_add(const struct step_shaper *p, uint32_t *ret_ifindex, uint32_t *ret_peer)
+{
+	char name[SHAPER_NAME_SIZE];
+	struct link_seen seen;
+	struct nl_request q;
 	int r;
 
 	(void)nl_begin(&q, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, sizeof(struct ifinfomsg));
-	nl_put_string(&q, IFLA_IFNAME, name);
-	nl_put_u32(&q, IFLA_TXQLEN, IFB_QUEUE);
-	info = nl_nest(&q, IFLA_LINKINFO);
-	nl_put_string(&q, IFLA_INFO_KIND, "ifb");
-	nl_nest_end(&q, info);
+	if (ret_peer)
+		put_pair(&q, p);
+	else
+		put_ifb(&q, p);
 	r = nl_ask(&q);
 	if (r < 0)
 		return r;
-	r = ifb_find(name, ret_ifindex);
-	return r < 0 ? r : r == 0 ? -ENODEV : 0;
+	shaper_name(p, name);
+	r = link_look(name, 0, &seen);
+	if (r <= 0)
+		return r < 0 ? r : -ENODEV;
+	*ret_ifindex = seen.ifindex;
+	if (ret_peer)
+		*ret_peer = seen.peer;
+	return 0;
 }
 
 /* Or the device would announce an IPv6 address through the qdiscs. A request of its own: in one
@@ -264,7 +319,7 @@ int shaper_count(uint32_t ifindex, struct shaper_counters *ret)
 int mark_program_load(uint32_t mark, uint32_t direction)
 {
 	/* What comes back from the device on egress passes the classifier again. What arrives does
-	 * not: ifb has it skip that. */
+	 * not: ifb has it skip that. At the other end of a pair this mark is what is taken. */
 	const int after = direction == CLASSIFY_EGRESS ? MARK_SHAPED : 0;
 	const short at = offsetof(struct __sk_buff, tc_index);
 	const struct bpf_insn program[] = {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a shaper is made of, each made by one request to the kernel: an ifb device, netem and tbf as
- * its qdiscs, the program of the filter that leads there. */
+/* What a shaper is made of, each made by one request to the kernel: an ifb device or a veth pair,
+ * netem and tbf as its qdiscs, the program of the filter that leads there. */
 #ifndef FAULTD_STEPS_SHAPER_TC_H
 #define FAULTD_STEPS_SHAPER_TC_H
 
@@ -23,8 +23,9 @@ struct shaper_sizes {
 /* `speed_mbit` of the interface; 0: unknown. */
 struct shaper_sizes shaper_sizes_of(const struct netem *n, uint32_t mtu, uint32_t speed_mbit);
 
-/* Makes the device, down. Returns 0, -EEXIST, -EOPNOTSUPP (no ifb), or another errno. */
-int shaper_device_add(const char *name, uint32_t *ret_ifindex);
+/* Makes the device, down: an ifb or, where `ret_peer` is not NULL, a veth pair. Returns 0, -EEXIST,
+ * -EOPNOTSUPP (no ifb, no veth), or another errno. */
+int shaper_device_add(const struct step_shaper *p, uint32_t *ret_ifindex, uint32_t *ret_peer);
 int shaper_device_up(uint32_t ifindex);
 
 /* The options of a qdisc, into a message that has its TCA_KIND. `table`: of the jitter, or NULL. */

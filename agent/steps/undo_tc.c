@@ -3,8 +3,8 @@
 #include <errno.h>
 
 #include "steps/clsact.h"
-#include "steps/ifb.h"
 #include "steps/kinds.h"
+#include "steps/shaper_device.h"
 
 int filter_undo_alone(struct step *s, struct text *note)
 {
@@ -34,16 +34,14 @@ int qdisc_undo_alone(struct step *s, struct text *note)
 /* Without draining: what waits in the device is lost. */
 int shaper_undo_alone(struct step *s, struct text *note)
 {
-	uint32_t ifindex = (uint32_t)s->hook.ifindex, direction = (uint32_t)s->hook.direction;
+	uint32_t ifindex = (uint32_t)s->hook.ifindex, side = shaper_side(&s->shaper);
 	uint32_t mark = shaper_mark(&s->shaper);
-	char name[SHAPER_NAME_SIZE];
-	int filter = mark_filter_delete(ifindex, direction, mark), device;
+	int filter = mark_filter_delete(ifindex, side, mark), device;
 
 	if (filter == 0)
-		filter = mark_filter_present(ifindex, direction, mark);
+		filter = mark_filter_present(ifindex, side, mark);
 	if (filter > 0)
 		filter = -EBUSY;
-	shaper_name(&s->shaper, name);
-	device = ifb_delete(name);
+	device = shaper_device_delete(&s->shaper);
 	return filter < 0 ? filter : device;
 }

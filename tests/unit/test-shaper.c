@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "steps/distribution.h"
-#include "steps/ifb.h"
+#include "steps/shaper_device.h"
 #include "steps/shaper_tc.h"
 #include "util/clock.h"
 
