@@ -23,7 +23,11 @@ struct delaying {
 
 extern const char *const netem_distributions[];
 
-/* The rows, for a params struct whose member `delaying` is a struct delaying. */
+/* The rows, for a params struct whose member `delaying` is a struct delaying.
+ *
+ * On correlation: netem (Linux 6.1) correlates random numbers of 32 bits, and takes them
+ * modulo the table's size, or twice the jitter in nanoseconds. Only the uncorrelated low bits are
+ * left, unless that is about 2^32. */
 #define DELAY_ROWS(params, default_delay)                                                                     \
 	{.name = "delay",                                                                                     \
 	 .type = ROW_QUANTITY,                                                                                \
@@ -46,7 +50,8 @@ extern const char *const netem_distributions[];
 		 .def = "0",                                                                                  \
 		 .max = 100,                                                                                  \
 		 .unit = "%",                                                                                 \
-		 .text = "how much the delay of a packet is like that of the one before; this evens it out"}, \
+		 .text = "how much a delay should be like the one before; handed to netem, where it "         \
+			 "shows only with the uniform distribution and a jitter of seconds"},                 \
 	{                                                                                                     \
 		.name = "distribution", .type = ROW_ENUM, FIELD(params, delaying.distribution),               \
 		.def = "normal", .values = netem_distributions,                                               \
