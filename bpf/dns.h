@@ -111,9 +111,14 @@ __noinline int walk_labels(__u32 until)
 
 static __always_inline bool opt_follows(const struct query *q, __u32 read)
 {
-	const __u8 *opt = q->message + q->length;
+	__u64 at = q->length;
+	const __u8 *opt;
 
-	return q->length + DNS_OPT <= read && opt[0] == 0 && opt[1] == 0 && opt[2] == DNS_TYPE_OPT;
+	SETTLE(at); /* or Linux 6.1 no longer knows the bound of what is read with */
+	if (at > DNS_MAX - DNS_OPT || at + DNS_OPT > read)
+		return false;
+	opt = q->message + at;
+	return opt[0] == 0 && opt[1] == 0 && opt[2] == DNS_TYPE_OPT;
 }
 
 /* Is the packet, of this protocol, a DNS query? Then it lies in this_query(). */
