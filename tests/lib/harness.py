@@ -415,7 +415,7 @@ class HostState:
             "bpf": bpf_objects(),
             "processes": {p: (s[0] if s[0] in "TtZ" else "alive", s[2]) if (s := proc_stat(p)) else None for p in pids},
             "workers": processes_named("faultd-load"),
-            "shapers": sorted(p.name for p in pathlib.Path("/sys/class/net").glob("faultd-*")),
+            "shapers": sorted(p.name for p in pathlib.Path("/sys/class/net").glob("faultd[-_]*")),
             "cgroups": sorted(str(p) for p in pathlib.Path("/sys/fs/cgroup").rglob("*fault*")),
             "files": {str(d): sorted(str(p) for p in pathlib.Path(d).rglob("*")) for d in directories},
         }
