@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* network-latency: the victim's packets take longer, by a fixed time or one that varies.
- * Changed on the host: a classifier on the interface, an ifb device of the fault's own with netem
+ * Changed on the host: a classifier on the interface, a device of the fault's own with netem
  * on it, the clsact filter that sends there what the classifier marks, and a rule. The interface's
  * own queues are not touched. Put back in reverse; the rule ends at the deadline in any case, and
  * netem has nothing to do from then on. */

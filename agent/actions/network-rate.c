@@ -2,7 +2,7 @@
 /* network-rate: the victim sees a slow link. What is beyond the rate waits, at most so long, and is
  * dropped then.
  * Changed on the host: a classifier on the interface, a rule in it that marks packets, and a filter
- * that redirects them to an ifb device with a tbf qdisc. Put back by clearing the rule, then
+ * that redirects them to a device with a tbf qdisc. Put back by clearing the rule, then
  * deleting filter and device; the rule itself ends at the deadline in any case. */
 #include <math.h>
 

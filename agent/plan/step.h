@@ -31,7 +31,7 @@ enum step_kind {
 	STEP_BPF_LINK, /* attach the classifier by a TCX link; undo: detach */
 	STEP_QDISC,    /* add clsact; undo: delete it if it was ours and is empty */
 	STEP_FILTER,   /* attach the classifier to clsact; undo: delete the filter */
-	STEP_SHAPER,   /* make an ifb with netem, and the filter that sends it what the rule marks;
+	STEP_SHAPER,   /* make a device with netem and the filter that sends it what the rule marks;
 			  undo: delete both */
 	STEP_RULE,     /* one rule in the classifier; undo: clear it */
 	STEP_SIGNAL,   /* stop a process; undo: continue it */

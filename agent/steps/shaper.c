@@ -122,7 +122,6 @@ static int add_device(const struct step_shaper *p, uint32_t *ret, uint32_t *ret_
 	int pair = leads_here(&p->hook);
 	int r = pair;
 
-	*ret_peer = 0;
 	if (r >= 0)
 		r = shaper_device_add(p, ret, pair ? ret_peer : NULL);
 	return r < 0 ? cannot(e, r, "make a shaper for",
@@ -147,7 +146,7 @@ static int lead_back(const struct step_shaper *p, uint32_t peer, struct error *e
 int shaper_apply(struct step *s, const struct step_env *env, struct error *e)
 {
 	const struct step_shaper *p = &s->shaper;
-	uint32_t ifindex, peer;
+	uint32_t ifindex = 0, peer = 0;
 	int r = add_device(p, &ifindex, &peer, e);
 
 	if (r < 0)

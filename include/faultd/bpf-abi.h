@@ -30,7 +30,7 @@ enum classify_direction {
 enum classify_verdict {
 	VERDICT_DROP,
 	/* Sets tc_index to the rule's mark and lets it pass: the clsact filter of the shaper with
-	 * that mark (steps/shaper.c) redirects it to an ifb with netem or tbf. On egress it comes
+	 * that mark (steps/shaper.c) redirects it to a device with netem or tbf. On egress it comes
 	 * back through this hook with MARK_SHAPED, and is then left alone. */
 	VERDICT_SHAPE,
 	/* A TCP segment is answered with a RST by which its sender's connection ends, and dropped;

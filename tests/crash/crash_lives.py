@@ -253,13 +253,15 @@ class LossEmptyClsact(LossClsact):
 
 
 class Shaper(NetworkTarget):
-    """A device and a filter. Whether the device is gone is HostState's to see: lives have theirs side by side."""
+    """A device and a filter. Whether the device is gone is HostState's to see: lives have theirs side by side. It is a
+    veth pair, and an ifb below."""
 
     steps, action = 4, "network-rate"
-    parameters = {"rate": "10mbit", "direction": "ingress"}
+    parameters = {"rate": "10mbit", "direction": "egress"}
 
 
 class ShaperClsact(Shaper):
+    parameters = {"rate": "10mbit", "direction": "ingress"}
     config = {"classifierHook": "clsact"}
     foreign = "filters"
 

@@ -360,8 +360,7 @@ def rate(samples, burst=0):
 
 
 class Tap:
-    """Counts frames of one length that an interface gets, before a checksum is looked at, or that it has `sent`. (What
-    an ifb gave back to a veth's egress is not seen by taps at the other end: it keeps tc_skip_classify. Linux 6.1.)"""
+    """Counts frames of one length that an interface gets, before a checksum is looked at, or that it has `sent`."""
 
     def __init__(self, namespace, device, length, sent=False):
         self.length, self.sent = length, sent

@@ -281,7 +281,19 @@ static void test_name_and_mark(void **state)
 
 	shaper_name(&p, name);
 	assert_string_equal(name, "faultd-fedc0123");
+	shaper_peer_name(&p, name);
+	assert_string_equal(name, "faultd_fedc0123");
 	assert_int_equal(shaper_mark(&p), 0x123);
+}
+
+/* What leaves through lo is taken where it arrives. */
+static void test_side(void **state)
+{
+	struct step_shaper p = {.hook = {.ifindex = 2, .direction = CLASSIFY_EGRESS}};
+
+	assert_int_equal(shaper_side(&p), CLASSIFY_EGRESS);
+	p.hook.ifindex = LOOPBACK_IFINDEX;
+	assert_int_equal(shaper_side(&p), CLASSIFY_INGRESS);
 }
 
 int main(void)
@@ -296,6 +308,7 @@ int main(void)
 		cmocka_unit_test(test_table_is_sent_from_where_it_is),
 		cmocka_unit_test(test_tbf),
 		cmocka_unit_test(test_name_and_mark),
+		cmocka_unit_test(test_side),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
