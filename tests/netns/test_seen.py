@@ -310,7 +310,7 @@ def test_a_peer_of_that_name_is_not_ours(d, places):
     with rate_on(d, places.a):
         first = int(min(links(places.a))[len("faultd-"):], 16)
     base, number = first & 0xFFFF0000, first & 0xFFFF
-    taken = f"faultd_{base | number * 2:08x}"
+    taken = f"faultd_{base | (number + 16 if number + 16 < 0xFA10 else 16):08x}"  # of the next fault
     places.link("a", "link", "add", taken, "type", "ifb")
     status, answer = d.fault("network-rate", "30s", parameters={"netns": places.a, "interface": "out", "rate": "1mbit"})
     assert status == 500 and "taken" in answer["message"], answer
