@@ -97,7 +97,7 @@ class Memory(InCgroup):
 
 
 KINDS = {"throttle-v2": Throttle, "memory-v2": Memory, "freeze-v2": Freeze, "load-v2": Load, "load-leaf-v2": LoadInLeaf,
-         **{k: crash_lives.KINDS[k] for k in ("pause", "loss-clsact", "loss-clsact-foreign")}}
+         **{k: crash_lives.KINDS[k] for k in ("pause", "loss-clsact", "loss-clsact-foreign", "netem")}}
 
 
 @pytest.fixture
