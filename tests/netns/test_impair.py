@@ -105,7 +105,7 @@ def assert_delayed(result, ms):
 @pytest.mark.parametrize("kind, family, direction", [
     ("udp", "ipv4", "egress"), ("udp", "ipv6", "ingress"), ("tcp", "ipv4", "ingress"), ("tcp", "ipv6", "egress"),
     ("icmp", "ipv4", "egress"), ("icmp", "ipv6", "ingress"), ("icmp", "ipv4", "ingress"), ("icmp", "ipv6", "egress")])
-def test_delay(netem, d, pair, kind, family, direction):
+def test_delay(netem, d, pair, record_property, kind, family, direction):
     """Of one protocol in one direction; the other direction and another protocol are measured beside it."""
     family, n = FAMILIES[family], 250
     back, other = "ingress" if direction == "egress" else "egress", "icmp" if kind == "udp" else "udp"
@@ -115,6 +115,7 @@ def test_delay(netem, d, pair, kind, family, direction):
         with impaired(d, "network-latency", delay="100ms", direction=direction, protocol=kind) as fault:
             delayed, *untouched = measure(flow, returning, beside, packets=n, every=0.004)
             shown = figures(d.show(fault))
+        record_property("ms, deviation", f"{traffic.median(delayed.delays):.2f} {traffic.deviation(delayed.delays):.2f}")
         assert_delayed(delayed, 100)
         assert_untouched(*untouched)
         # TCP's acknowledgements go the other way, and echo requests are answered there.
@@ -206,7 +207,7 @@ def test_a_share_of_the_packets(netem, d, pair):
 
 @pytest.mark.parametrize("kind, family, direction, percent", [("udp", "ipv4", "egress", 2), ("udp", "ipv6", "ingress", 30),
                                                                ("icmp", "ipv6", "egress", 10)])
-def test_loss_by_chance(d, pair, kind, family, direction, percent):
+def test_loss_by_chance(d, pair, record_property, kind, family, direction, percent):
     n = 20000
     with pair.flow(kind, direction, FAMILIES[family]) as flow, \
             pair.flow("icmp" if kind == "udp" else "udp", direction, FAMILIES[family]) as beside:
@@ -214,6 +215,7 @@ def test_loss_by_chance(d, pair, kind, family, direction, percent):
             lossy = measure(flow, packets=n)[0]
             shown = figures(d.show(fault))
             assert_untouched(*measure(beside, packets=500, every=0.001))
+    record_property("lost", f"{lossy.lost} of {n}")
     assert_binomial(lossy.lost, n, percent, "lost")
     lost, again = traffic.transitions(lossy.fate())
     assert_binomial(*lost, percent, "lost after an arrival")
@@ -221,12 +223,13 @@ def test_loss_by_chance(d, pair, kind, family, direction, percent):
     assert shown["dropped"] == lossy.lost and shown["matched"] == n
 
 
-def test_loss_by_netem(netem, d, pair):
+def test_loss_by_netem(netem, d, pair, record_property):
     n = 20000
     with pair.flow() as flow, pair.flow("icmp") as beside:
         with impaired(d, "network-loss", model="random", percent=5, protocol="udp"):
             r = measure(flow, packets=n)[0]
             assert_untouched(*measure(beside, packets=500, every=0.001))
+        record_property("lost", f"{r.lost} of {n}")
         assert_binomial(r.lost, n, 5, "lost")
         # With correlation a share is no longer exact, but losses come together.
         with impaired(d, "network-loss", model="random", percent=40, correlation=60):
