@@ -526,9 +526,10 @@ test_pytest() {
 # Of tests/netns, what needs netem, and the queues that are modules here; test=NAME finds the others too. An interface
 # may vanish under a fault: that is not the same without TCX.
 test_netns() {
-	part "network faults by clsact, ifb and netem"
-	run_pytest tests/netns/test_latency.py tests/netns/test_impair.py tests/netns/test_many.py
-	run_pytest tests/netns/test_network.py -k vanishes
+	part "network faults by clsact and netem"
+	run_pytest tests/netns/test_latency.py tests/netns/test_impair.py tests/netns/test_many.py \
+		-k "not (tcx or partition or connectivity or aliases or refused)"
+	run_pytest tests/netns/test_network.py -k "vanishes and not tcx"
 }
 
 # Held by the journal alone, so that a guardian is all there is; a few points of each.
