@@ -4,6 +4,7 @@
 import fcntl
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,9 @@ from lib.filesystems import Disk  # noqa: E402
 
 def pytest_configure(config):
     harness.become_subreaper()
+    # A shell's background job ignores SIGINT, nohup SIGHUP, and what is started from there ignores them too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(items):
