@@ -116,7 +116,7 @@ def test_deadline(percent):
         late.append(boot_ns() - deadline)
         assert (result.returncode, result.stderr) == (0, "")
     assert min(late) >= 0
-    assert min(late) < 20e6  # the best of three: a busy machine is slow to tell us
+    assert min(late) < 200e6  # the best of three: a busy machine is slow to tell us
 
 
 def test_deadline_in_the_past():

@@ -37,6 +37,7 @@ def _faultctl(d, target):
     words = []
     for name, value in body["parameters"].items():
         text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+        text = text.lower() if isinstance(value, bool) else text
         words += ["--" + "".join("-" + c.lower() if c.isupper() else c for c in name), text]
     return subprocess.Popen([str(FAULTCTL), "--socket", str(d.socket), "run", body["action"], "--duration", "60s", *words],
                             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
