@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is asked of AWS: who this instance is (IMDSv2), with which credentials it may ask
+ * (environment, ECS, instance role), and signed calls. One for the daemon. */
+#ifndef FAULTD_CLOUD_CLOUD_H
+#define FAULTD_CLOUD_CLOUD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "cloud/fetch.h"
+#include "util/err.h"
+
+struct cloud;
+
+struct cloud_setup {
+	uv_loop_t *loop;
+	bool metadata;                 /* may 169.254.169.254 be asked? */
+	const char *metadata_endpoint; /* "http://169.254.169.254"; copied */
+};
+
+int cloud_start(const struct cloud_setup *setup, struct cloud **ret);
+void cloud_stop(struct cloud *c); /* cancels all; free after the loop has run once more */
+void cloud_free(struct cloud *c);
+struct fetcher *cloud_fetcher(struct cloud *c);
+
+/* What instance metadata says of this host; "" what it does not. */
+struct cloud_instance {
+	char instance_id[32], instance_type[32], image_id[32];
+	char region[32], account[16], partition[32];
+	char availability_zone[32], availability_zone_id[32];
+	char vpc_id[32], subnet_id[32], private_ip[48];
+	struct cloud_tag {
+		char key[129], value[257];
+	} * tags; /* when the instance allows them in its metadata; owned by the callback's caller
+		   */
+	size_t n_tags;
+};
+
+/* Asks it all; `i` is NULL when there is no metadata service (or none is to be asked), and that is
+ * told within 2 s. Returns 0 or a negative errno. */
+typedef void (*cloud_instance_fn)(const struct cloud_instance *i, void *arg);
+int cloud_instance(struct cloud *c, cloud_instance_fn done, void *arg);
+
+/* A signed call. Credentials are those of the environment (AWS_ACCESS_KEY_ID …), of the ECS agent
+ * (AWS_CONTAINER_CREDENTIALS_*) or of the instance's role, in this order, kept until five minutes
+ * before they expire. */
+struct cloud_call {
+	const char *service; /* "monitoring", "logs", "s3": as it is signed */
+	const char *region;
+	const char *endpoint; /* URL with its path */
+	const char *method;
+	const char *const *headers;
+	const char *body;
+	size_t body_length;
+	uint64_t timeout_ms;
+	size_t answer_max;
+};
+struct cloud_calling;
+int cloud_call(struct cloud *c, const struct cloud_call *call, fetch_fn done, void *arg,
+	       struct cloud_calling **ret);
+void cloud_call_cancel(struct cloud_calling *c); /* NULL: nothing; `done` is not called */
+
+#endif

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* HTTP and HTTPS requests from within the loop: libcurl's multi interface. Nothing blocks. */
+#ifndef FAULTD_CLOUD_FETCH_H
+#define FAULTD_CLOUD_FETCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+struct fetcher;
+
+/* Nothing is loaded or opened before the first request. Returns 0 or -ENOMEM. */
+int fetcher_start(uv_loop_t *loop, struct fetcher **ret);
+/* What is under way is cancelled (its callback is not called); handles close. Free after the loop
+ * has run once more. */
+void fetcher_stop(struct fetcher *f);
+void fetcher_free(struct fetcher *f);
+
+/* AWS Signature Version 4 by libcurl. Strings are copied. */
+struct fetch_signing {
+	const char *service, *region;
+	const char *access_key, *secret_key, *session_token; /* token may be NULL or "" */
+};
+
+struct fetch_request {
+	const char *method;         /* "GET", "POST", "PUT" */
+	const char *url;            /* http: or https:; redirects are not followed */
+	const char *const *headers; /* "Name: value", NULL-terminated; may be NULL */
+	const char *body;           /* copied; may be NULL */
+	size_t body_length;
+	uint64_t timeout_ms;                 /* for all of it */
+	size_t answer_max;                   /* more is an error (-EMSGSIZE) */
+	const struct fetch_signing *signing; /* NULL: not signed */
+};
+
+struct fetch_answer {
+	int r;               /* 0: there is an answer, of any status; else a negative errno */
+	const char *message; /* why not, one line, without secrets; "" */
+	unsigned status;
+	const char *body; /* terminated */
+	size_t length;
+	uint64_t took_us;
+};
+
+typedef void (*fetch_fn)(const struct fetch_answer *a, void *arg);
+
+/* `done` is called once, on the loop, never from within this, unless it is cancelled before.
+ * Returns 0 or a negative errno (-EINVAL: no such URL). */
+struct fetching;
+int fetch(struct fetcher *f, const struct fetch_request *q, fetch_fn done, void *arg,
+	  struct fetching **ret);
+void fetch_cancel(struct fetching *f); /* NULL: nothing */
+
+#endif

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What happens in an experiment, as FIS's log schema version 2 has it: eight kinds of record, one
+ * JSON object each. They go to STATE_DIR/experiments/ID.ndjson (rotated by size, pruned by age), to
+ * journald with fields, to whoever listens (GET /v1/events), and where the template's
+ * logConfiguration says. Files are written in a thread: a disk that hangs never holds up the loop.
+ */
+#ifndef FAULTD_EXPERIMENT_LOG_H
+#define FAULTD_EXPERIMENT_LOG_H
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+#include <uv.h>
+
+#include "util/err.h"
+
+struct experiment_log; /* all of it: one for the daemon */
+struct cloud;
+struct identity;
+
+/* `cloud` may be NULL: then nothing leaves the host. */
+int experiment_log_start(uv_loop_t *loop, const char *state_dir, struct cloud *cloud,
+			 const struct identity *identity, struct experiment_log **ret);
+/* What is queued is written, for at most 1 s. Then free, after the loop has run once more. */
+void experiment_log_stop(struct experiment_log *l);
+void experiment_log_free(struct experiment_log *l);
+
+/* The kinds, with their details as FIS names them (fis.md is FIS's page "experiment logging"). */
+#define LOG_EXPERIMENT_START         "experiment-start"
+#define LOG_TARGET_RESOLUTION_START  "target-resolution-start"
+#define LOG_TARGET_RESOLUTION_DETAIL "target-resolution-detail"
+#define LOG_TARGET_RESOLUTION_END    "target-resolution-end"
+#define LOG_ACTION_START             "action-start"
+#define LOG_ACTION_ERROR             "action-error"
+#define LOG_ACTION_END               "action-end"
+#define LOG_EXPERIMENT_END           "experiment-end"
+
+/* Writes {"id","log_type","event_timestamp","version":"2","details"}; takes `details` (an object)
+ * over. `configuration`: the template's logConfiguration, or NULL. A record that cannot be kept is
+ * counted and logged, never waited for. */
+void experiment_log(struct experiment_log *l, const char *experiment_id, const char *type,
+		    cJSON *details, const cJSON *configuration);
+
+/* "2026-01-31T12:00:00Z" */
+#define LOG_TIME_MAX 32
+const char *experiment_log_time(const struct timespec *t, char ret[static LOG_TIME_MAX]);
+
+/* Every record as it is made, one line without its newline. */
+struct log_listener {
+	struct log_listener *next;
+	void (*record)(const char *experiment_id, const char *line, void *arg);
+	void *arg;
+};
+void experiment_log_listen(struct experiment_log *l, struct log_listener *listener);
+void experiment_log_unlisten(struct experiment_log *l, struct log_listener *listener);
+
+/* Reads all records of one experiment, oldest first, rotated files included: `text` is NDJSON,
+ * "" when there are none, NULL with a negative errno when they cannot be read. Called on the loop,
+ * not from within this, unless it is cancelled before. */
+struct log_reading;
+typedef void (*log_text_fn)(int r, const char *text, size_t length, void *arg);
+int experiment_log_read(struct experiment_log *l, const char *experiment_id, log_text_fn done,
+			void *arg, struct log_reading **ret);
+void log_reading_cancel(struct log_reading *r);
+
+/* Deletes the files of experiments that are older than this. */
+void experiment_log_prune(struct experiment_log *l, time_t before);
+
+#endif
