@@ -67,8 +67,8 @@ struct experiment_start {
 /* StartExperiment. Returns 0 and an experiment that is `pending` (or `cancelled`: the lever is
  * engaged), 1 and the one that has this token already, or a negative errno and the error
  * (ERROR_QUOTA, ERROR_CONFLICT). It stays valid until the loop turns. */
-int experiments_begin(struct experiments *all, const struct experiment_start *s,
-		      struct experiment **ret, struct error *e);
+int experiments_begin(struct experiments *all, struct experiment_start *s, struct experiment **ret,
+		      struct error *e);
 /* Live ones, and the finished ones that are still in memory; NULL: look at the store. */
 struct experiment *experiments_find(struct experiments *all, const char *id);
 /* StopExperiment: ends it; it is `stopping` or `stopped` by return. One that is over stays. */

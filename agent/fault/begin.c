@@ -355,6 +355,8 @@ static int plan_and_begin(struct faults *all, const struct request *q, struct fa
 		return r;
 	if (all->closing)
 		return error_set(e, ERROR_UNAVAILABLE, -ESHUTDOWN, "faultd is stopping");
+	if (all->blocked[0])
+		return error_set(e, ERROR_CONFLICT, -EPERM, "no fault may begin: %s", all->blocked);
 	return guardian_link_connected(all->guardian) ? begin(all, f, e) : no_guardian(e);
 }
 

@@ -185,6 +185,11 @@ void faults_close(struct faults *all)
 	all->closing = true;
 }
 
+void faults_block(struct faults *all, const char *reason)
+{
+	(void)str_copy(all->blocked, sizeof(all->blocked), reason ? reason : "");
+}
+
 void faults_release(struct faults *all)
 {
 	uv_close((uv_handle_t *)&all->alarm, NULL);

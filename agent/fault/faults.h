@@ -39,6 +39,9 @@ uv_loop_t *faults_loop(const struct faults *all);
 /* Refuses new faults from here on. */
 void faults_close(struct faults *all);
 
+/* Refuses new faults for this reason, which is copied; NULL: does so no more. */
+void faults_block(struct faults *all, const char *reason);
+
 /* After faults_stop_all(): closes all handles (the loop must run until they are gone), then frees.
  */
 void faults_release(struct faults *all);

@@ -28,6 +28,7 @@ struct faults {
 	struct fault *first;
 	struct fault_listener *listeners;
 	bool closing;
+	char blocked[480]; /* why no fault may begin; "": they may */
 	unsigned lookups; /* that threads are at, also those nobody waits for */
 };
 

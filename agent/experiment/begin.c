@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* StartExperiment: from a template to an experiment that is pending. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "experiment/internal.h"
+#include "plan/policy.h"
+#include "util/cleanup.h"
+#include "util/str.h"
+
+static size_t count_active(const struct experiments *all)
+{
+	size_t n = 0;
+
+	for (const struct experiment *x = all->first; x; x = x->next)
+		n += !experiment_is_over(x);
+	return n;
+}
+
+/* The oldest finished ones leave; the store has them. */
+void forget_finished(struct experiments *all)
+{
+	struct experiment **p = &all->first;
+	size_t n = 0;
+
+	while (*p) {
+		struct experiment *x = *p;
+
+		if (experiment_is_over(x) && ++n > FINISHED_KEPT_MAX &&
+		    !experiment_holds_faults(x)) {
+			*p = x->next;
+			experiment_free(x);
+		} else {
+			p = &x->next;
+		}
+	}
+}
+
+/* "EXP" and 14 characters, as FIS's look. */
+static void make_id(char ret[static TEMPLATE_ID_MAX])
+{
+	static const char digits[] = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
+	uint8_t random[14] = {0};
+
+	(void)getrandom(random, sizeof(random), 0);
+	(void)strcpy(ret, "EXP");
+	for (size_t i = 0; i < sizeof(random); i++)
+		ret[3 + i] = digits[random[i] % (sizeof(digits) - 1)];
+	ret[3 + sizeof(random)] = '\0';
+}
+
+static uint64_t make_seed(void)
+{
+	uint64_t seed = 0;
+
+	(void)getrandom(&seed, sizeof(seed), 0);
+	seed &= SEED_MAX;
+	return seed ? seed : 1;
+}
+
+/* The one that this token began. Returns 1, 0 (there is none), or a negative errno and the error.
+ */
+static int recall(struct experiments *all, const struct experiment_start *s,
+		  struct experiment **ret, struct error *e)
+{
+	for (struct experiment *x = all->first; x; x = x->next) {
+		if (!str_eq(x->client_token, s->client_token))
+			continue;
+		if (!str_eq(x->template->id, s->template->id) || x->skip_all != s->skip_all)
+			return error_set(
+				e, ERROR_CONFLICT, -EEXIST,
+				"clientToken: already used for another request (experiment %s)",
+				x->id);
+		*ret = x;
+		return 1;
+	}
+	return 0;
+}
+
+static int check_quota(struct experiments *all, struct error *e)
+{
+	size_t active = count_active(all);
+
+	if (active < (size_t)all->policy->fis.active_experiments_max)
+		return 0;
+	return error_set(e, ERROR_QUOTA, -EDQUOT,
+			 "%zu experiments are active, as many as there may be", active);
+}
+
+static struct experiment *new_experiment(struct experiments *all, struct experiment_start *s)
+{
+	struct experiment *x = calloc(1, sizeof(*x));
+
+	if (!x)
+		return NULL;
+	x->owner = all;
+	x->template = template_ref(s->template);
+	x->tags = s->tags ? steal_pointer(s->tags) : cJSON_CreateObject();
+	x->client_token = strdup(s->client_token);
+	x->caller = *s->caller;
+	x->skip_all = s->skip_all;
+	x->seed = make_seed();
+	make_id(x->id);
+	(void)clock_gettime(CLOCK_REALTIME, &x->created_at);
+	if (x->tags && x->client_token && life_start(x) == 0)
+		return x;
+	experiment_free(x);
+	return NULL;
+}
+
+static void cancel_for_lever(struct experiments *all, struct experiment *x)
+{
+	char reason[REASON_MAX];
+
+	for (size_t i = 0; i < x->template->n_actions; i++)
+		x->actions[i].status = RUN_CANCELLED;
+	(void)snprintf(reason, sizeof(reason), "The safety lever is engaged: %.440s",
+		       all->lever.reason);
+	experiment_set_status(x, RUN_CANCELLED, reason);
+	record_experiment_end(x);
+}
+
+static int begin(struct experiments *all, struct experiment_start *s, struct experiment **ret,
+		 struct error *e)
+{
+	struct experiment *x = new_experiment(all, s);
+	int r = x ? line_add(all, x->id, x->template->id, timespec_us(&x->created_at),
+			     experiment_print_summary(x, &all->identity))
+		  : -ENOMEM;
+
+	if (r < 0) {
+		experiment_free(x);
+		return error_set(e, ERROR_FAILED, r, "out of memory");
+	}
+	x->next = all->first;
+	all->first = x;
+	if (all->lever.status != LEVER_DISENGAGED)
+		cancel_for_lever(all, x);
+	else
+		experiment_set_status(x, RUN_PENDING, "");
+	*ret = x;
+	return 0;
+}
+
+int experiments_begin(struct experiments *all, struct experiment_start *s, struct experiment **ret,
+		      struct error *e)
+{
+	int r = recall(all, s, ret, e);
+
+	if (r == 0 && all->lever.status == LEVER_DISENGAGED)
+		r = check_quota(all, e);
+	if (r == 0) {
+		forget_finished(all);
+		lines_trim(all, (size_t)all->policy->fis.experiments_kept_max, 0);
+		r = begin(all, s, ret, e);
+	}
+	cJSON_Delete(s->tags);
+	s->tags = NULL;
+	return r;
+}

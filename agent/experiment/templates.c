@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The templates there are: in memory, as they are on disk. A change is made in memory when the disk
+ * has it, and only then is answered. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "experiment/internal.h"
+#include "plan/policy.h"
+#include "util/log.h"
+#include "util/str.h"
+
+enum change_kind { CHANGE_CREATE, CHANGE_REPLACE, CHANGE_DELETE };
+
+/* One that is on its way to the disk. */
+struct template_change {
+	struct template_change *next;
+	struct experiments *all;
+	enum change_kind kind;
+	struct template *template; /* a reference */
+	template_done_fn done;
+	void *arg;
+};
+
+static size_t find(const struct experiments *all, const char *id)
+{
+	size_t i = 0;
+
+	while (i < all->n_templates && !str_eq(all->templates[i]->id, id))
+		i++;
+	return i;
+}
+
+struct template *templates_find(struct experiments *all, const char *id)
+{
+	size_t i = find(all, id);
+
+	return i < all->n_templates ? all->templates[i] : NULL;
+}
+
+struct template *templates_next(struct experiments *all, const struct template *t)
+{
+	size_t i = t ? find(all, t->id) : all->n_templates;
+
+	return i > 0 && i <= all->n_templates ? all->templates[i - 1] : NULL;
+}
+
+size_t templates_count(const struct experiments *all)
+{
+	return all->n_templates;
+}
+
+static int make_room(struct experiments *all)
+{
+	size_t room = all->templates_room ? 2 * all->templates_room : 16;
+	struct template **more;
+
+	if (all->n_templates < all->templates_room)
+		return 0;
+	more = reallocarray(all->templates, room, sizeof(*more));
+	if (!more)
+		return -ENOMEM;
+	all->templates = more;
+	all->templates_room = room;
+	return 0;
+}
+
+static void remove_at(struct experiments *all, size_t i)
+{
+	template_unref(all->templates[i]);
+	all->n_templates--;
+	memmove(&all->templates[i], &all->templates[i + 1],
+		(all->n_templates - i) * sizeof(all->templates[0]));
+}
+
+/* Puts what the disk has into memory. One may have been deleted while it was replaced: it stays
+ * deleted, for the disk was told so later. */
+static void make(struct template_change *c)
+{
+	struct experiments *all = c->all;
+	size_t i = find(all, c->template->id);
+
+	if (c->kind == CHANGE_CREATE) {
+		all->templates[all->n_templates++] = template_ref(c->template);
+	} else if (c->kind == CHANGE_DELETE && i < all->n_templates) {
+		remove_at(all, i);
+	} else if (i < all->n_templates) {
+		template_unref(all->templates[i]);
+		all->templates[i] = template_ref(c->template);
+	}
+}
+
+static void take_out(struct template_change *c)
+{
+	struct template_change **p = &c->all->changes;
+
+	while (*p != c)
+		p = &(*p)->next;
+	*p = c->next;
+}
+
+static void on_stored(int r, void *arg)
+{
+	struct template_change *c = arg;
+	struct error e = {0};
+
+	if (r == 0 && c->kind == CHANGE_CREATE)
+		r = make_room(c->all);
+	if (r == 0)
+		make(c);
+	else
+		(void)error_set(&e, ERROR_FAILED, r,
+				"the template could not be kept on disk: %s; nothing is changed",
+				strerror(-r));
+	take_out(c);
+	c->done(r, c->template, &e, c->arg);
+	template_unref(c->template);
+	free(c);
+}
+
+static int put(struct experiments *all, struct template_change *c)
+{
+	cJSON *saved = template_save(c->template);
+	char *text = saved ? cJSON_PrintUnformatted(saved) : NULL;
+	int r = text ? store_put(all->store, STORE_TEMPLATES, c->template->id,
+				 timespec_us(&c->template->created_at), text, on_stored, c)
+		     : -ENOMEM;
+
+	cJSON_free(text);
+	cJSON_Delete(saved);
+	return r;
+}
+
+/* Takes the reference over. */
+static int change(struct experiments *all, enum change_kind kind, struct template *t,
+		  template_done_fn done, void *arg, struct error *e)
+{
+	struct template_change *c = calloc(1, sizeof(*c));
+	int r = -ENOMEM;
+
+	if (c) {
+		*c = (struct template_change){.next = all->changes,
+					      .all = all,
+					      .kind = kind,
+					      .template = t,
+					      .done = done,
+					      .arg = arg};
+		all->changes = c;
+		r = kind == CHANGE_DELETE
+			    ? store_delete(all->store, STORE_TEMPLATES, t->id, on_stored, c)
+			    : put(all, c);
+		if (r < 0)
+			take_out(c);
+	}
+	if (r == 0)
+		return 0;
+	free(c);
+	template_unref(t);
+	return error_set(e, ERROR_FAILED, r, "the template cannot be kept: %s", strerror(-r));
+}
+
+/* "EXT" and 14 characters, as FIS's look. */
+static void make_id(char ret[static TEMPLATE_ID_MAX])
+{
+	static const char digits[] = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
+	uint8_t random[14] = {0};
+
+	(void)getrandom(random, sizeof(random), 0);
+	(void)strcpy(ret, "EXT");
+	for (size_t i = 0; i < sizeof(random); i++)
+		ret[3 + i] = digits[random[i] % (sizeof(digits) - 1)];
+	ret[3 + sizeof(random)] = '\0';
+}
+
+static struct template *with_token(struct experiments *all, const char *token)
+{
+	for (size_t i = 0; i < all->n_templates; i++) {
+		if (str_eq(all->templates[i]->client_token, token))
+			return all->templates[i];
+	}
+	for (struct template_change *c = all->changes; c; c = c->next) {
+		if (c->kind == CHANGE_CREATE && str_eq(c->template->client_token, token))
+			return c->template;
+	}
+	return NULL;
+}
+
+static size_t count_with_changes(const struct experiments *all)
+{
+	size_t n = all->n_templates;
+
+	for (const struct template_change *c = all->changes; c; c = c->next)
+		n += c->kind == CHANGE_CREATE;
+	return n;
+}
+
+static int check_quota(struct experiments *all, struct error *e)
+{
+	if (count_with_changes(all) < (size_t)all->policy->fis.templates_max)
+		return 0;
+	return error_set(e, ERROR_QUOTA, -EDQUOT,
+			 "there are %zu experiment templates already, as many as there may be",
+			 count_with_changes(all));
+}
+
+/* A token that is known: the template there is, written once more, so that who asks again hears of
+ * it when it is on disk, too. */
+static int create_again(struct experiments *all, struct template *before, struct template *t,
+			template_done_fn done, void *arg, struct error *e)
+{
+	bool same = before->canonical && t->canonical && str_eq(before->canonical, t->canonical);
+
+	template_unref(t);
+	if (!same)
+		return error_set(e, ERROR_CONFLICT, -EEXIST,
+				 "clientToken: already used for another request (template %s)",
+				 before->id);
+	return change(all, CHANGE_REPLACE, template_ref(before), done, arg, e);
+}
+
+int templates_create(struct experiments *all, struct template *t, const char *client_token,
+		     template_done_fn done, void *arg, struct error *e)
+{
+	struct template *before = with_token(all, client_token);
+	int r;
+
+	if (before)
+		return create_again(all, before, t, done, arg, e);
+	r = check_quota(all, e);
+	if (r < 0) {
+		template_unref(t);
+		return r;
+	}
+	make_id(t->id);
+	(void)str_copy(t->client_token, sizeof(t->client_token), client_token);
+	(void)clock_gettime(CLOCK_REALTIME, &t->created_at);
+	t->updated_at = t->created_at;
+	return change(all, CHANGE_CREATE, t, done, arg, e);
+}
+
+int templates_replace(struct experiments *all, struct template *t, template_done_fn done, void *arg,
+		      struct error *e)
+{
+	return change(all, CHANGE_REPLACE, t, done, arg, e);
+}
+
+int templates_delete(struct experiments *all, const char *id, template_done_fn done, void *arg,
+		     struct error *e)
+{
+	struct template *t = templates_find(all, id);
+
+	if (!t)
+		return error_set(e, ERROR_NOT_FOUND, -ENOENT, "no experiment template %.64s", id);
+	return change(all, CHANGE_DELETE, template_ref(t), done, arg, e);
+}
+
+/* A template that this faultd does not understand any more is left on disk, and told of. */
+int templates_load(struct experiments *all, const cJSON *saved)
+{
+	struct problems problems = {0};
+	struct template *t = NULL;
+	struct error e;
+	int r = make_room(all);
+
+	if (r == 0)
+		r = template_load(saved, &t, &problems);
+	if (r == 0) {
+		all->templates[all->n_templates++] = t;
+	} else if (r != -ENOMEM) {
+		problems_error(&problems, &e);
+		log_warning("a template on disk is not understood and left out: %s", e.message);
+	}
+	problems_done(&problems);
+	return r;
+}
+
+void templates_free(struct experiments *all)
+{
+	for (size_t i = 0; i < all->n_templates; i++)
+		template_unref(all->templates[i]);
+	free(all->templates);
+	while (all->changes) {
+		struct template_change *c = all->changes;
+
+		all->changes = c->next;
+		template_unref(c->template);
+		free(c);
+	}
+}
