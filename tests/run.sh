@@ -69,6 +69,16 @@ setup() { # DIRECTORY OPTIONS...: configures once, again when options changed, a
 	ninja -C "$dir" >"$dir.log" 2>&1 || { grep -E 'error|warning|FAILED' "$dir.log" | head -n 40; return 1; }
 }
 
+# Debian's Python with Debian's pytest, and beside it what tests/requirements.txt wants newer. A Python of its own
+# (pyenv, conda) may come first in PATH, and pip's index may be out of reach: neither stops the tests.
+virtual_environment() {
+	local venv=$build.venv
+	[ -x "$venv/bin/pip" ] || /usr/bin/python3 -m venv --clear --system-site-packages "$venv" || return 1
+	PATH=$venv/bin:$PATH
+	pip install -q --disable-pip-version-check --retries 2 -r tests/requirements.txt >"$venv/pip.log" 2>&1 ||
+		echo "tests/requirements.txt: pip could not install it (see $venv/pip.log): Debian's boto3, and no tests with moto"
+}
+
 c_files() { git ls-files 'agent/*.[ch]' 'bpf/*.[ch]' 'include/*.h' 'tests/*.[ch]'; }
 
 lint() {
@@ -110,8 +120,7 @@ tests_in() { # DIRECTORIES...: with pytest, against the sanitizer build
 }
 
 packaging/install-packages.sh packaging/build-dependencies tests/dependencies || exit 1
-# A Python of its own (pyenv, conda) may shadow Debian's, for which pytest was installed.
-python3 -c 'import pytest' 2>/dev/null || { mkdir -p "$build.bin" && ln -sf /usr/bin/python3 "$build.bin/python3" && PATH=$build.bin:$PATH; }
+virtual_environment || exit 1
 
 echo "== build (clang, address and undefined-behaviour sanitizers, crash points)"
 CC=clang setup "$build" --werror -Db_sanitize=address,undefined -Db_lundef=false -Dcrash_points=true || exit 1
