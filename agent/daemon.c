@@ -331,10 +331,12 @@ static int open_socket(struct daemon *d, struct error *e)
 
 static int start_api(struct daemon *d, struct error *e)
 {
+	const struct http_service service = {
+		.handle = api_handle, .body_max = api_body_max, .arg = &d->api};
 	int r;
 
 	d->api = (struct api){.faults = d->faults, .policy = &d->policy};
-	r = http_start(&d->loop, d->listen_fd, api_handle, &d->api, &d->http);
+	r = http_start(&d->loop, d->listen_fd, &service, &d->http);
 	return r < 0 ? error_set(e, ERROR_FAILED, r, "cannot start the HTTP server: %s",
 				 strerror(-r))
 		     : 0;

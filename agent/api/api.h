@@ -11,7 +11,8 @@ struct api {
 	const struct policy *policy;
 };
 
-/* An http_handler; `arg` is a struct api that outlives the server. */
+/* For struct http_service; `arg` is a struct api that outlives the server. */
 void api_handle(struct http_request *q, void *arg);
+size_t api_body_max(const char *path);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The routes' handlers. `id` is the last part of a path that ends in {id} or {name}, else "". */
+/* The routes' handlers. `id` is what stands at the first "{}" or "{+}" of the route's path, else
+ * ""; what stands at the second is q->second_id. */
 #ifndef FAULTD_API_HANDLERS_H
 #define FAULTD_API_HANDLERS_H
 
@@ -8,6 +9,8 @@
 #include "api/api.h"
 
 void answer_json(struct http_request *q, unsigned status, cJSON *o); /* takes `o` over */
+
+/* The error in the form that this path's clients know: FIS's has the one member "message". */
 void answer_error(struct http_request *q, const struct error *e);
 
 /* faults.c */

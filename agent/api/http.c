@@ -11,13 +11,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "api/sigv4.h"
 #include "faultd/limits.h"
 #include "util/clock.h"
 #include "util/log.h"
 
 #define CONNECTION_MEMORY (16 * 1024) /* libmicrohttpd's pool per connection: headers must fit */
 #define DESCRIPTORS_KEPT  192
-#define BODY_READ_MAX     (1024 * 1024) /* too large, but read to its end before it is refused */
+#define BODY_READ_TIMES   16 /* the limit: too large, but read to its end before it is refused */
 #define STREAM_BUFFER_MAX (1024 * 1024)
 #define SWEEP_SLACK_MS    500 /* so that those who came close together go together */
 
@@ -31,8 +32,9 @@ struct client {
 
 struct http {
 	struct MHD_Daemon *mhd;
-	http_handler handler;
-	void *arg;
+	struct http_service service;
+	bool remote;
+	size_t large_bodies;
 	uv_poll_t poll;
 	uv_timer_t timer; /* what libmicrohttpd wants to be called for */
 	uv_timer_t sweep;
@@ -48,9 +50,12 @@ struct exchange {
 	struct http *http;
 	struct MHD_Connection *connection;
 	struct client *client;
+	char *uri;
+	bool begun; /* its headers are complete */
 	char *body;
 	size_t length;
-	bool too_large;
+	size_t body_max;
+	bool large; /* counted in http.large_bodies */
 	bool handled;
 	bool suspended;
 	/* The answer */
@@ -276,27 +281,32 @@ void http_stream_end(struct http_request *q)
 	resume(x);
 }
 
-static struct exchange *new_exchange(struct http *h, struct MHD_Connection *c, const char *method,
-				     const char *path)
+/* libmicrohttpd's value for a request, made with its first line: it decodes the URI in place after
+ * this. What is returned comes as `context` to the callbacks below. */
+static void *on_uri(void *cls, const char *uri, struct MHD_Connection *c)
 {
 	const union MHD_ConnectionInfo *info =
 		MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
 	struct exchange *x = calloc(1, sizeof(*x));
-	struct ucred peer = {.uid = (uid_t)-1};
-	socklen_t size = sizeof(peer);
+	struct http *h = cls;
+	char *query;
 
-	if (!x || !info || !info->socket_context) {
+	if (x)
+		x->uri = strdup(uri);
+	if (!x || !x->uri || !info || !info->socket_context) {
+		if (x)
+			free(x->uri);
 		free(x);
 		return NULL;
 	}
+	query = strchr(x->uri, '?');
+	if (query)
+		*query++ = '\0';
 	x->http = h;
 	x->connection = c;
 	x->client = info->socket_context;
-	x->request.method = method;
-	x->request.path = path;
-	x->request.fd = x->client->fd;
-	(void)getsockopt(x->client->fd, SOL_SOCKET, SO_PEERCRED, &peer, &size);
-	x->request.caller = (struct caller){.uid = peer.uid, .gid = peer.gid, .pid = peer.pid};
+	x->request.raw_path = x->uri;
+	x->request.raw_query = query ? query : "";
 	x->next = h->exchanges;
 	x->prev = &h->exchanges;
 	if (x->next)
@@ -305,43 +315,190 @@ static struct exchange *new_exchange(struct http *h, struct MHD_Connection *c, c
 	return x;
 }
 
-static bool announces_too_much(struct MHD_Connection *c)
+/* Its headers are complete. */
+static void begin(struct exchange *x, const char *method, const char *path)
+{
+	struct ucred peer = {.uid = (uid_t)-1, .gid = (gid_t)-1};
+	socklen_t size = sizeof(peer);
+
+	x->begun = true;
+	x->request.method = method;
+	x->request.path = path;
+	x->request.fd = x->client->fd;
+	x->request.remote = x->http->remote;
+	if (!x->request.remote)
+		(void)getsockopt(x->client->fd, SOL_SOCKET, SO_PEERCRED, &peer, &size);
+	x->request.caller = (struct caller){.uid = peer.uid, .gid = peer.gid, .pid = peer.pid};
+	x->body_max = x->http->service.body_max(path);
+}
+
+struct query_search {
+	const char *name;
+	size_t skip;
+	const char *found;
+	void (*each)(const char *name, const char *value, void *arg);
+	void *arg;
+};
+
+static enum MHD_Result find_query(void *cls, enum MHD_ValueKind kind, const char *name,
+				  const char *value)
+{
+	struct query_search *s = cls;
+
+	if (strcmp(name, s->name) != 0 || s->skip-- > 0)
+		return MHD_YES;
+	s->found = value ? value : "";
+	return MHD_NO;
+}
+
+const char *http_query(struct http_request *q, const char *name, size_t i)
+{
+	struct query_search s = {.name = name, .skip = i};
+
+	(void)MHD_get_connection_values(((struct exchange *)q)->connection, MHD_GET_ARGUMENT_KIND,
+					find_query, &s);
+	return s.found;
+}
+
+static enum MHD_Result pass_query(void *cls, enum MHD_ValueKind kind, const char *name,
+				  const char *value)
+{
+	struct query_search *s = cls;
+
+	s->each(name, value ? value : "", s->arg);
+	return MHD_YES;
+}
+
+void http_each_query(struct http_request *q,
+		     void (*each)(const char *name, const char *value, void *arg), void *arg)
+{
+	struct query_search s = {.each = each, .arg = arg};
+
+	(void)MHD_get_connection_values(((struct exchange *)q)->connection, MHD_GET_ARGUMENT_KIND,
+					pass_query, &s);
+}
+
+struct header_list {
+	struct sigv4_header *to;
+	size_t room, n;
+};
+
+static enum MHD_Result add_header(void *cls, enum MHD_ValueKind kind, const char *name,
+				  const char *value)
+{
+	struct header_list *l = cls;
+
+	if (l->n < l->room)
+		l->to[l->n] = (struct sigv4_header){.name = name, .value = value ? value : ""};
+	l->n++;
+	return MHD_YES;
+}
+
+size_t http_headers(struct http_request *q, struct sigv4_header *ret, size_t room)
+{
+	struct header_list l = {.to = ret, .room = room};
+
+	(void)MHD_get_connection_values(((struct exchange *)q)->connection, MHD_HEADER_KIND,
+					add_header, &l);
+	return l.n;
+}
+
+static bool announces_too_much(struct MHD_Connection *c, size_t body_max)
 {
 	const char *s =
 		MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
 	uint64_t n;
 
-	return s && (str_to_u64(s, &n) < 0 || n > BODY_READ_MAX);
+	return s && (str_to_u64(s, &n) < 0 || n > BODY_READ_TIMES * body_max);
 }
 
-static enum MHD_Result refuse_size(struct exchange *x)
+/* A decoded NUL would end the text before its end: what is checked would not be what was sent. */
+static bool has_nul(const char *uri)
 {
-	x->status = MHD_HTTP_CONTENT_TOO_LARGE;
-	x->error_name = "RequestTooLargeException";
-	x->text = strdup(
-		"{\"code\":\"RequestTooLargeException\",\"message\":\"body: larger than 65536 bytes\"}");
-	x->handled = true;
-	return x->text ? send_answer(x) : MHD_NO;
+	return strstr(uri, "%00") != NULL;
+}
+
+static void drop_body(struct exchange *x)
+{
+	free(x->body);
+	x->body = NULL;
+	x->length = 0;
+	if (x->large)
+		x->http->large_bodies--;
+	x->large = false;
+}
+
+/* The rest is read to its end and dropped, so that the client gets the answer. */
+static void refuse(struct exchange *x, enum error_code code)
+{
+	drop_body(x);
+	x->request.refused = code;
+}
+
+/* Beyond REQUEST_BODY_MAX only so many at once, and memory for all that may come is asked for once.
+ */
+static bool make_large(struct exchange *x)
+{
+	char *body;
+
+	if (x->http->large_bodies >= LARGE_BODIES_MAX)
+		return false;
+	body = realloc(x->body, x->body_max + 1);
+	if (!body)
+		return false;
+	x->body = body;
+	x->large = true;
+	x->http->large_bodies++;
+	return true;
+}
+
+static bool make_room(struct exchange *x, size_t n)
+{
+	char *body;
+
+	if (x->large)
+		return true;
+	if (x->length + n > REQUEST_BODY_MAX)
+		return make_large(x);
+	body = realloc(x->body, x->length + n + 1);
+	if (body)
+		x->body = body;
+	return body != NULL;
 }
 
 static void take_body(struct exchange *x, const char *data, size_t n)
 {
-	char *body;
-
-	if (x->too_large || x->length + n > REQUEST_BODY_MAX) {
-		x->too_large =
-			true; /* read to its end and dropped, so that the client gets the answer */
+	if (x->request.refused != ERROR_NONE)
+		return;
+	if (n > x->body_max - x->length) {
+		refuse(x, ERROR_TOO_LARGE);
 		return;
 	}
-	body = realloc(x->body, x->length + n + 1);
-	if (!body) {
-		x->too_large = true;
+	if (!make_room(x, n)) {
+		refuse(x, ERROR_UNAVAILABLE);
 		return;
 	}
-	memcpy(body + x->length, data, n);
-	x->body = body;
+	memcpy(x->body + x->length, data, n);
 	x->length += n;
-	body[x->length] = '\0'; /* for parsers that look one byte ahead */
+	x->body[x->length] = '\0'; /* for parsers that look one byte ahead */
+}
+
+static enum MHD_Result handle(struct exchange *x)
+{
+	if (!x->handled) {
+		x->handled = true;
+		x->request.body = x->body ? x->body : "";
+		x->request.body_length = x->length;
+		x->http->service.handle(&x->request, x->http->service.arg);
+	}
+	if (x->text)
+		return send_answer(x);
+	if (x->streams)
+		return send_stream(x);
+	if (x->ended)
+		return MHD_NO; /* the client left while we were at it */
+	suspend(x);
+	return MHD_YES;
 }
 
 /* libmicrohttpd calls this with the headers, then with each piece of the body, then at its end, and
@@ -352,35 +509,24 @@ static enum MHD_Result on_access(void *cls, struct MHD_Connection *c, const char
 {
 	struct exchange *x = *context;
 
-	if (!x) {
-		x = new_exchange(cls, c, method, path);
-		*context = x;
-		if (!x)
-			return MHD_NO;
-		return announces_too_much(c) ? refuse_size(x) : MHD_YES;
+	if (!x)
+		return MHD_NO;
+	if (!x->begun) {
+		begin(x, method, path);
+		if (has_nul(x->request.raw_path) || has_nul(x->request.raw_query))
+			x->request.refused = ERROR_VALIDATION;
+		if (!announces_too_much(c, x->body_max))
+			return MHD_YES;
+		x->request.refused = ERROR_TOO_LARGE;
+		return handle(x);
 	}
 	if (*size > 0) {
 		take_body(x, data, *size);
 		*size = 0;
 		return MHD_YES;
 	}
-	if (x->too_large)
-		return refuse_size(x);
-	if (!x->handled) {
-		x->handled = true;
-		x->client->served = true;
-		x->request.body = x->body ? x->body : "";
-		x->request.body_length = x->length;
-		x->http->handler(&x->request, x->http->arg);
-	}
-	if (x->text)
-		return send_answer(x);
-	if (x->streams)
-		return send_stream(x);
-	if (x->ended)
-		return MHD_NO; /* the client left while we were at it */
-	suspend(x);
-	return MHD_YES;
+	x->client->served = true;
+	return handle(x);
 }
 
 static void on_sweep(uv_timer_t *t);
@@ -434,7 +580,8 @@ static void on_completed(void *cls, struct MHD_Connection *c, void **context,
 	*x->prev = x->next;
 	if (x->next)
 		x->next->prev = x->prev;
-	free(x->body);
+	drop_body(x);
+	free(x->uri);
 	free(x->text);
 	free(x->buffer);
 	free(x);
@@ -499,18 +646,28 @@ static unsigned connection_limit(void)
 
 static int start_mhd(struct http *h, int listen_fd)
 {
-	h->mhd = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0,
-				  NULL, NULL, on_access, h, MHD_OPTION_EXTERNAL_LOGGER, on_mhd_log,
-				  NULL, MHD_OPTION_LISTEN_SOCKET, listen_fd,
-				  MHD_OPTION_CONNECTION_LIMIT, connection_limit(),
-				  MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)CONNECTION_IDLE_S,
-				  MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
-				  MHD_OPTION_NOTIFY_COMPLETED, on_completed, h,
-				  MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_END);
+	h->mhd = MHD_start_daemon(
+		MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
+		on_access, h, MHD_OPTION_EXTERNAL_LOGGER, on_mhd_log, NULL,
+		MHD_OPTION_LISTEN_SOCKET, listen_fd, MHD_OPTION_CONNECTION_LIMIT,
+		connection_limit(), MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)CONNECTION_IDLE_S,
+		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
+		MHD_OPTION_URI_LOG_CALLBACK, on_uri, h, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
+		h, MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_END);
 	return h->mhd ? 0 : -EIO;
 }
 
-int http_start(uv_loop_t *loop, int listen_fd, http_handler handler, void *arg, struct http **ret)
+static bool is_remote(int listen_fd)
+{
+	int domain = 0;
+	socklen_t size = sizeof(domain);
+
+	return getsockopt(listen_fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) < 0 ||
+	       domain != AF_UNIX;
+}
+
+int http_start(uv_loop_t *loop, int listen_fd, const struct http_service *service,
+	       struct http **ret)
 {
 	struct http *h = calloc(1, sizeof(*h));
 	const union MHD_DaemonInfo *info;
@@ -518,8 +675,8 @@ int http_start(uv_loop_t *loop, int listen_fd, http_handler handler, void *arg, 
 
 	if (!h)
 		return -ENOMEM;
-	h->handler = handler;
-	h->arg = arg;
+	h->service = *service;
+	h->remote = is_remote(listen_fd);
 	r = start_mhd(h, listen_fd);
 	if (r < 0) {
 		free(h);

@@ -6,10 +6,13 @@
 #include "api/auth.h"
 #include "api/fault_json.h"
 #include "api/handlers.h"
+#include "faultd/limits.h"
+
+#define ID_MAX 2048 /* an ARN */
 
 static const struct route {
 	const char *method;
-	const char *path; /* "{}" stands for one part without a slash */
+	const char *path; /* "{}": one part, without a slash; "{+}": all the rest, with slashes */
 	void (*handle)(struct api *api, struct http_request *q, const char *id);
 } routes[] = {
 	{"POST", "/v1/faults", post_fault},        {"GET", "/v1/faults", get_faults},
@@ -28,32 +31,92 @@ void answer_json(struct http_request *q, unsigned status, cJSON *o)
 	http_answer(q, status, NULL, text);
 }
 
+/* By the first part of the path. */
+static bool is_fis(const char *path)
+{
+	static const char *const parts[] = {"experimentTemplates", "experiments",  "actions",
+					    "targetResourceTypes", "safetyLevers", "tags"};
+	size_t n;
+
+	if (path[0] != '/')
+		return false;
+	n = strcspn(path + 1, "/");
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
+		if (strlen(parts[i]) == n && strncmp(parts[i], path + 1, n) == 0)
+			return true;
+	}
+	return false;
+}
+
+size_t api_body_max(const char *path)
+{
+	return is_fis(path) ? FIS_BODY_MAX : REQUEST_BODY_MAX;
+}
+
+static cJSON *fis_error_json(const struct error *e)
+{
+	cJSON *o = cJSON_CreateObject();
+
+	cJSON_AddStringToObject(o, "message", e->message);
+	return o;
+}
+
 void answer_error(struct http_request *q, const struct error *e)
 {
-	cJSON *o = error_json(e);
+	cJSON *o = q->remote || is_fis(q->path) ? fis_error_json(e) : error_json(e);
 	char *text = cJSON_PrintUnformatted(o);
 
 	cJSON_Delete(o);
 	http_answer(q, error_code_status(e->code), error_code_name(e->code), text);
 }
 
-/* Does `path` fit `pattern`? The part at "{}" goes to `id`. */
-static bool fits(const char *pattern, const char *path, char *id, size_t size)
+/* Takes `n` bytes at `*path`. */
+static bool take(const char **path, size_t n, char *to, size_t size)
 {
-	const char *hole = strstr(pattern, "{}");
-	size_t before = hole ? (size_t)(hole - pattern) : 0, n;
-
-	id[0] = '\0';
-	if (!hole)
-		return str_eq(pattern, path);
-	if (strncmp(pattern, path, before) != 0)
+	if (n == 0 || n >= size)
 		return false;
-	n = strcspn(path + before, "/");
-	if (n == 0 || n >= size || !str_eq(hole + 2, path + before + n))
-		return false;
-	memcpy(id, path + before, n);
-	id[n] = '\0';
+	memcpy(to, *path, n);
+	to[n] = '\0';
+	*path += n;
 	return true;
+}
+
+/* Does `path` fit `pattern`? What stands at its holes goes to `holes`. */
+static bool fits(const char *pattern, const char *path, char *holes[2], const size_t sizes[2])
+{
+	size_t hole = 0;
+
+	holes[0][0] = holes[1][0] = '\0';
+	while (*pattern) {
+		if (str_starts(pattern, "{+}"))
+			return take(&path, strlen(path), holes[hole], sizes[hole]);
+		if (str_starts(pattern, "{}")) {
+			if (!take(&path, strcspn(path, "/"), holes[hole], sizes[hole]))
+				return false;
+			hole = 1;
+			pattern += 2;
+		} else if (*pattern++ != *path++) {
+			return false;
+		}
+	}
+	return *path == '\0';
+}
+
+static void answer_refused(struct http_request *q)
+{
+	struct error e;
+
+	if (q->refused == ERROR_TOO_LARGE)
+		error_set_text(&e, q->refused, "body: larger than %zu bytes",
+			       api_body_max(q->path));
+	else if (q->refused == ERROR_UNAVAILABLE)
+		error_set_text(&e, q->refused,
+			       "body: larger than %d bytes, and %d such are being read already; "
+			       "try again",
+			       REQUEST_BODY_MAX, LARGE_BODIES_MAX);
+	else
+		error_set_text(&e, q->refused, "the URI holds a NUL (%%00)");
+	answer_error(q, &e);
 }
 
 static int check_caller(struct api *api, struct http_request *q, struct error *e)
@@ -67,17 +130,23 @@ static int check_caller(struct api *api, struct http_request *q, struct error *e
 
 void api_handle(struct http_request *q, void *arg)
 {
+	char id[ID_MAX + 1];
+	char *holes[] = {id, q->second_id};
+	const size_t sizes[] = {sizeof(id), sizeof(q->second_id)};
 	struct api *api = arg;
 	bool path_known = false;
 	struct error e;
-	char id[128];
 
+	if (q->refused != ERROR_NONE) {
+		answer_refused(q);
+		return;
+	}
 	if (check_caller(api, q, &e) < 0) {
 		answer_error(q, &e);
 		return;
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(routes); i++) {
-		if (!fits(routes[i].path, q->path, id, sizeof(id)))
+		if (!fits(routes[i].path, q->path, holes, sizes))
 			continue;
 		path_known = true;
 		if (str_eq(routes[i].method, q->method)) {
