@@ -22,9 +22,12 @@ struct resource {
 	/* How a fault is aimed at it: the value of the type's parameter ("4711", "nginx.service",
 	 * a container's id, a mount point); "": the host. */
 	char value[RESOURCE_VALUE_MAX];
-	cJSON *properties;  /* as its Describe call of FIS's would show it, for filters; owned */
-	cJSON *tags;        /* an object of strings; owned, NULL: none */
-	cJSON *information; /* ResolvedTarget.targetInformation: an object of strings; owned */
+	cJSON *properties; /* as its Describe call of FIS's would show it, for filters; owned */
+	cJSON *tags;       /* an object of strings; owned, NULL: none */
+	/* ResolvedTarget.targetInformation, and resolved_targets of the log: an object of strings,
+	 * {"arn"}, or of a pod, which has no ARN, {"pod_name", "namespace", "cluster_arn",
+	 * "target_container_name"}; owned */
+	cJSON *information;
 };
 
 struct resource_list {
@@ -39,6 +42,9 @@ struct resource_parameter {
 	const char *name;
 	const char *description;
 	bool required;
+	/* Why this value can be of no use on any host, for a refusal when the template is made: a
+	 * sentence without a full stop; NULL: it can. May be NULL itself. Pure. */
+	const char *(*refuse)(const char *value);
 };
 
 /* One type. */
@@ -47,15 +53,19 @@ struct resource_type {
 	const char *description;
 	const struct resource_parameter *parameters; /* ends with name NULL; may be NULL */
 	bool has_arns, has_tags;                     /* can be told by these (pods can not) */
-	/* Which parameters of ours a fault is aimed by, the first that the action has is used:
-	 * "container"; "pid"; {"interface"}; NULL: the host itself, nothing is added. */
+	/* Which parameter of ours a fault is aimed by: "container"; "pid"; "interface"; NULL: the
+	 * host itself, nothing is added. An action that has no such row cannot be aimed at this. */
 	const char *fault_parameter;
-	bool together; /* one fault for all that were chosen, as a list; else one for each */
+	/* One fault for all that were chosen, their values separated by commas, if the action's row
+	 * is a list (ROW_NAMES, ROW_NUMBERS; resource-exhaust takes one pid); else one for each. */
+	bool together;
 	/* Finds all there are on this host that fit `parameters` (an object of strings). Reads, and
 	 * changes nothing. Returns 0 (also when there are none) or a negative errno and the error.
 	 */
 	int (*find)(const cJSON *parameters, const struct identity *id, struct resource_list *ret,
 		    struct error *e);
+	/* Is it this one's ARN? NULL: those are equal as text. */
+	bool (*is_arn)(const struct resource *r, const char *arn);
 };
 
 extern const struct resource_type *const resource_types[];
@@ -65,6 +75,10 @@ const struct resource_type *resource_type_find(const char *name); /* NULL: unkno
 /* A type that FIS has and one host has none of ("aws:rds:cluster"): why, for the refusal; or NULL.
  */
 const char *resource_type_why_not(const char *name);
+
+/* NULL: it has no such parameter. */
+const struct resource_parameter *resource_parameter_find(const struct resource_type *t,
+							 const char *name);
 
 /* Resolves a template's target: finds, takes those with these ARNs, tags and filters, and chooses
  * by selectionMode, the same with the same seed. Returns 0 (also when nothing is left) or a
