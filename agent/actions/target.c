@@ -249,20 +249,11 @@ static int find(const struct target *t, const struct cgroup_layout *l, struct fo
 
 /* Which of them */
 
-static uint64_t hash(const char *path)
-{
-	uint64_t h = 0xcbf29ce484222325ULL; /* FNV-1a */
-
-	for (; *path; path++)
-		h = (h ^ (uint8_t)*path) * 0x100000001b3ULL;
-	return h;
-}
-
 /* For qsort_r(): the last argument is the seed. */
 static int by_chance(const void *a, const void *b, void *seed)
 {
-	uint64_t x = random_place(*(const uint64_t *)seed, hash(a));
-	uint64_t y = random_place(*(const uint64_t *)seed, hash(b));
+	uint64_t x = random_place(*(const uint64_t *)seed, str_hash(a));
+	uint64_t y = random_place(*(const uint64_t *)seed, str_hash(b));
 
 	return x < y ? -1 : x > y;
 }

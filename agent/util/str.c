@@ -70,6 +70,15 @@ void text_add_escaped(struct text *t, const char *from)
 	}
 }
 
+uint64_t str_hash(const char *s)
+{
+	uint64_t h = 0xcbf29ce484222325ULL;
+
+	for (; *s; s++)
+		h = (h ^ (uint8_t)*s) * 0x100000001b3ULL;
+	return h;
+}
+
 bool str_eq(const char *a, const char *b)
 {
 	return strcmp(a, b) == 0;

@@ -29,6 +29,9 @@ void text_add(struct text *t, const char *format, ...) __attribute__((format(pri
 void text_add_escaped(struct text *t, const char *from);
 
 bool str_eq(const char *a, const char *b);
+
+/* 64 bits of FNV-1a: to tell texts apart, not to keep them secret. */
+uint64_t str_hash(const char *s);
 bool str_starts(const char *s, const char *prefix);
 
 /* Whole decimal numbers: no sign for the unsigned one, no blanks, no tail.
