@@ -145,10 +145,30 @@ static int check_how_many(const struct selection *s, struct error *e)
 	return 0;
 }
 
-static int check_selection(const struct selection *s, struct facts *facts, struct error *e)
+int select_check_pattern(const char *field, const char *pattern, struct error *e)
 {
 	regex_t regex;
+	char why[96];
+	int r;
 
+	/* Bounded repetition multiplies out in memory, back-references in time: both by the
+	 * caller's will. */
+	if (strchr(pattern, '{') || has_back_reference(pattern))
+		return error_field(e, field, pattern,
+				   "an extended regular expression without {} and back-references",
+				   "%s is not", pattern);
+	r = regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB);
+	if (r != 0) {
+		(void)regerror(r, &regex, why, sizeof(why));
+		return error_field(e, field, pattern, "an extended regular expression", "%s: %s",
+				   pattern, why);
+	}
+	regfree(&regex);
+	return 0;
+}
+
+static int check_selection(const struct selection *s, struct facts *facts, struct error *e)
+{
 	if (!has_criterion(s) && !target_is_given(&s->target))
 		return error_field(e, "parameters", "",
 				   "name, pattern, pid, user, unit, cgroup or container",
@@ -156,25 +176,7 @@ static int check_selection(const struct selection *s, struct facts *facts, struc
 	if (s->user[0] && user_lookup(s->user, &facts->user) < 0)
 		return error_field(e, "parameters.user", s->user,
 				   "a name of /etc/passwd or a number", "no user %s", s->user);
-	/* Bounded repetition multiplies out in memory, back-references in time: both by the
-	 * caller's will. */
-	if (s->pattern[0] && (strchr(s->pattern, '{') || has_back_reference(s->pattern)))
-		return error_field(e, "parameters.pattern", s->pattern,
-				   "an extended regular expression without {} and back-references",
-				   "%s is not", s->pattern);
-	if (s->pattern[0]) {
-		int r = regcomp(&regex, s->pattern, REG_EXTENDED | REG_NOSUB);
-		char why[96];
-
-		if (r != 0) {
-			(void)regerror(r, &regex, why, sizeof(why));
-			return error_field(e, "parameters.pattern", s->pattern,
-					   "an extended regular expression", "%s: %s", s->pattern,
-					   why);
-		}
-		regfree(&regex);
-	}
-	return 0;
+	return s->pattern[0] ? select_check_pattern("parameters.pattern", s->pattern, e) : 0;
 }
 
 static int check_pids(const struct selection *s, const struct facts *facts, struct error *e)

@@ -66,6 +66,10 @@ extern const char *const select_orders[];
 		 .text = "which ones count, percent and selectionMode take first"},                                                 \
 		TARGET_ROWS_AT(params, selection.target)
 
+/* Is it a regular expression that `pattern` may be? Returns 0, or -EINVAL and the error, which
+ * names `field`. */
+int select_check_pattern(const char *field, const char *pattern, struct error *e);
+
 /* Is it whole cgroups that are meant: a target, and nothing that chooses among its processes? */
 bool select_is_whole(const struct selection *s);
 
