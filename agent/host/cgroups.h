@@ -83,6 +83,17 @@ int cgroup_find(const struct cgroup_layout *l, const char *path, char ret[static
  * nspawn and ctr are in their paths; of the others it is the ids only. Pure. */
 bool cgroup_is_container(const char *path, const char *wanted);
 
+/* Whose the last part of `path` says it is, by the same understanding. `ret_name` is the id, UID or
+ * name; "": nobody's. Pure. */
+enum cgroup_owner {
+	CGROUP_OF_NOBODY,
+	CGROUP_OF_CONTAINER, /* its id of 64 digits */
+	CGROUP_OF_NAMED,     /* a container that people named: LXC, nspawn, ctr */
+	CGROUP_OF_TASK,      /* of ECS */
+	CGROUP_OF_POD,       /* its UID, with hyphens */
+};
+enum cgroup_owner cgroup_owner(const char *path, char ret_name[static CGROUP_PATH_MAX]);
+
 /* Is this cgroup that of the systemd unit: is the last part of its path the unit's name? Pure. */
 bool cgroup_is_unit(const char *path, const char *unit);
 

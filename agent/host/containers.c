@@ -15,6 +15,7 @@ enum name_kind {
 	NAME_PLAIN, /* chosen by people: "web-1" */
 	NAME_ID,
 	NAME_TASK, /* the id of an ECS task */
+	NAME_POD,  /* a pod's UID */
 };
 
 /* Whose cgroup it is. */
@@ -124,7 +125,7 @@ static bool read_slice(char *s, struct owner *ret)
 		if (*p == '_')
 			*p = '-';
 	}
-	return own(ret, NAME_ID, uid);
+	return own(ret, NAME_POD, uid);
 }
 
 /* Is the part right above the last one this? */
@@ -169,7 +170,7 @@ static bool read_plain(const char *path, const char *s, struct owner *ret)
 	if (is_in(path, "lxc") || is_in(path, "lxc.payload"))
 		return own(ret, NAME_PLAIN, s);
 	if (str_starts(s, "pod") && strstr(path, "/kubepods/"))
-		return own(ret, NAME_ID, s + strlen("pod"));
+		return own(ret, NAME_POD, s + strlen("pod"));
 	if (is_task_id(s) && strstr(path, "/ecs/"))
 		return own(ret, NAME_TASK, s);
 	return is_in_namespace(path) && own(ret, NAME_PLAIN, s);
@@ -222,6 +223,22 @@ bool cgroup_is_container(const char *path, const char *wanted)
 	if (o.kind == NAME_PLAIN)
 		return begins_name(o.name, wanted);
 	return strlen(wanted) >= ID_LENGTH_MIN && str_starts(o.name, wanted);
+}
+
+enum cgroup_owner cgroup_owner(const char *path, char ret_name[static CGROUP_PATH_MAX])
+{
+	static const enum cgroup_owner owners[] = {
+		[NAME_NONE] = CGROUP_OF_NOBODY,  [NAME_PLAIN] = CGROUP_OF_NAMED,
+		[NAME_ID] = CGROUP_OF_CONTAINER, [NAME_TASK] = CGROUP_OF_TASK,
+		[NAME_POD] = CGROUP_OF_POD,
+	};
+	struct owner o = {0};
+
+	ret_name[0] = '\0';
+	if (!read_owner(path, &o))
+		return CGROUP_OF_NOBODY;
+	memcpy(ret_name, o.name, sizeof(o.name));
+	return owners[o.kind];
 }
 
 bool cgroup_is_unit(const char *path, const char *unit)
