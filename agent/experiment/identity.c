@@ -48,12 +48,11 @@ static void set(struct identity *id, const struct field *f, const char *text)
 
 void identity_make_id(const char *machine_id, char ret[static 32])
 {
-	uint64_t h = 0xcbf29ce484222325ULL; /* FNV-1a, of a word of our own first */
+	char text[160];
+	uint64_t h;
 
-	for (const char *p = "faultd: this host's instance id\n"; *p; p++)
-		h = (h ^ (uint8_t)*p) * 0x100000001b3ULL;
-	for (const char *p = machine_id; *p; p++)
-		h = (h ^ (uint8_t)*p) * 0x100000001b3ULL;
+	(void)snprintf(text, sizeof(text), "faultd: this host's instance id: %s", machine_id);
+	h = str_hash(text);
 	/* splitmix64's end: FNV alone leaves ids of alike hosts alike */
 	h = (h ^ (h >> 30)) * 0xbf58476d1ce4e5b9ULL;
 	h = (h ^ (h >> 27)) * 0x94d049bb133111ebULL;
