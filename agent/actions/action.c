@@ -51,6 +51,11 @@ struct alias_extra {
 	char ignored[1024]; /* such as labels of a pod */
 };
 
+static size_t extra_offset(const struct action *a)
+{
+	return (a->params_size + 7) / 8 * 8;
+}
+
 static const struct row *own_row(const struct action *a, const char *name)
 {
 	for (size_t i = 0; i < a->n_rows; i++) {
@@ -77,11 +82,13 @@ static size_t alias_rows(const struct action *a, const struct alias *alias, size
 					      .unit = "s",
 					      .min = 1,
 					      .max = DURATION_MAX_S,
+					      .text = "how long, in seconds",
 					      .offset = extra +
 							offsetof(struct alias_extra, seconds)};
 		else
 			ret[n] = (struct row){.type = ROW_STRING,
 					      .size = sizeof(((struct alias_extra *)0)->ignored),
+					      .text = "accepted: there is nothing to do here",
 					      .offset = extra +
 							offsetof(struct alias_extra, ignored)};
 		ret[n].name = r->name;
@@ -156,7 +163,7 @@ static int set_unmapped(const struct action *a, const struct alias *alias, void 
 static int parse_alias(const struct action *a, const struct alias *alias, const cJSON *parameters,
 		       void *ret, uint64_t *ret_ms, struct error *e)
 {
-	size_t extra = (a->params_size + 7) / 8 * 8, size = extra + sizeof(struct alias_extra);
+	size_t extra = extra_offset(a), size = extra + sizeof(struct alias_extra);
 	cJSON *copy = cJSON_Duplicate(parameters, true);
 	_cleanup_free_
 	char *wide = malloc(size);
@@ -179,6 +186,19 @@ static int parse_alias(const struct action *a, const struct alias *alias, const 
 	memcpy(ret, wide, a->params_size);
 	*ret_ms = (uint64_t)((struct alias_extra *)(void *)(wide + extra))->seconds * 1000;
 	return set_unmapped(a, alias, ret, e);
+}
+
+size_t action_rows(const struct action *a, const struct alias *alias,
+		   struct row ret[static ACTION_ROWS_MAX], size_t *ret_size)
+{
+	size_t extra = extra_offset(a);
+
+	*ret_size = extra + sizeof(struct alias_extra);
+	if (alias)
+		return alias_rows(a, alias, extra, ret);
+	for (size_t i = 0; i < a->n_rows && i < ACTION_ROWS_MAX; i++)
+		ret[i] = a->rows[i];
+	return a->n_rows;
 }
 
 int action_parse(const struct action *a, const struct alias *alias, const cJSON *parameters,

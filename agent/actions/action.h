@@ -219,6 +219,13 @@ const struct action *action_find(const char *name, const struct alias **ret_alia
 int action_parse(const struct action *a, const struct alias *alias, const cJSON *parameters,
 		 void *ret, uint64_t *ret_duration_ms, struct error *e);
 
+/* The parameters as rows under the names of this dialect (`alias` NULL: our own), of a struct of
+ * `*ret_size` bytes: for telling what there is, and for checking one value alone. Returns how many.
+ */
+#define ACTION_ROWS_MAX 64
+size_t action_rows(const struct action *a, const struct alias *alias,
+		   struct row ret[static ACTION_ROWS_MAX], size_t *ret_size);
+
 /* The catalogue entry; `full` adds description and JSON Schema. NULL: out of memory. */
 cJSON *action_print(const struct action *a, bool full);
 

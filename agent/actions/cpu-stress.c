@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "actions/fis.h"
 #include "actions/grade.h"
 #include "actions/target.h"
 
@@ -298,7 +299,7 @@ static const struct alias_row ecs_rows[] = {
 static const struct alias_row eks_rows[] = {
 	{.name = "percent", .row = "percent", .def = "100"},
 	{.name = "workers", .row = "cpus", .def = "all", .from = "0", .to = "all"},
-	{.name = "container", .row = "container"},
+	FIS_EKS_STRESS_ROWS,
 	{0}};
 static const struct alias aliases[] = {{"AWSFIS-Run-CPU-Stress", ssm_rows},
 				       {"aws:ecs:task-cpu-stress", ecs_rows},

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the network actions of AWS FIS have in common: rows of their alias tables. */
+/* What actions of AWS FIS have in common: rows of their alias tables. */
 #ifndef FAULTD_ACTIONS_FIS_H
 #define FAULTD_ACTIONS_FIS_H
 
@@ -34,6 +34,13 @@
 		{.name = "fisPodAnnotations", .row = ""},                                         \
 	{                                                                                         \
 		.name = "maxErrorsPercent", .row = ""                                             \
+	}
+
+/* The actions on packets have no such parameter: they need a privileged pod. */
+#define FIS_EKS_STRESS_ROWS                               \
+	FIS_EKS_ROWS,                                     \
+	{                                                 \
+		.name = "fisPodSecurityPolicy", .row = "" \
 	}
 
 #endif

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "actions/figures.h"
+#include "actions/fis.h"
 #include "actions/grade.h"
 #include "actions/space.h"
 #include "actions/target.h"
@@ -183,7 +184,7 @@ static const struct alias_row ecs_rows[] = {
 	{0}};
 static const struct alias_row eks_rows[] = {{.name = "workers", .row = "workers", .def = "1"},
 					    {.name = "percent", .row = "percent", .def = "80"},
-					    {.name = "container", .row = "container"},
+					    FIS_EKS_STRESS_ROWS,
 					    {0}};
 static const struct alias aliases[] = {{"AWSFIS-Run-IO-Stress", ssm_rows},
 				       {"aws:ecs:task-io-stress", ecs_rows},

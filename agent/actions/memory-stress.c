@@ -11,6 +11,7 @@
 
 #include "actions/figures.h"
 #include "actions/action.h"
+#include "actions/fis.h"
 #include "actions/grade.h"
 #include "actions/target.h"
 #include "host/memory.h"
@@ -287,7 +288,7 @@ static const struct alias_row ssm_rows[] = {
 static const struct alias_row eks_rows[] = {{.name = "percent", .row = "percent", .def = "80"},
 					    {.name = "workers", .row = "workers", .def = "1"},
 					    {.name = "of", .row = "of", .def = "available"},
-					    {.name = "container", .row = "container"},
+					    FIS_EKS_STRESS_ROWS,
 					    {.name = "cgroup", .row = "cgroup"},
 					    {0}};
 static const struct alias aliases[] = {

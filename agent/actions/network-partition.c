@@ -109,6 +109,7 @@ static void describe(const void *params, struct text *t)
 static const struct alias_row connectivity_rows[] = {
 	{.name = "scope", .row = "peers", .from = "prefix-list", .to = NULL},
 	{.name = "prefixListIdentifier", .row = "peers"},
+	{.name = "interface", .row = "interface", .def = "ALL"}, /* a target subnet's */
 	{.name = "spareSubnets", .row = "spareSubnets", .def = "true"},
 	{0}};
 static const struct alias aliases[] = {{"aws:network:disrupt-connectivity", connectivity_rows},

@@ -216,6 +216,29 @@ static void check_alias_row(const struct action *a, const struct alias *alias,
 	}
 }
 
+/* What of an action is shown under the names of a dialect: all of it, with a text. */
+static void check_shown(const struct action *a, const struct alias *alias)
+{
+	struct row rows[ACTION_ROWS_MAX];
+	size_t size, n = action_rows(a, alias, rows, &size), k = 0;
+
+	assert_true(n <= ACTION_ROWS_MAX && size >= a->params_size);
+	for (const struct alias_row *r = alias ? alias->rows : NULL; r && r->name; r++, k++)
+		assert_string_equal(rows[k].name, r->name);
+	assert_int_equal(n, alias ? k : a->n_rows);
+	for (k = 0; k < n; k++)
+		check_text(rows[k].text);
+}
+
+static void test_shown_rows(void **state)
+{
+	for (size_t i = 0; i < n_actions; i++) {
+		check_shown(actions[i], NULL);
+		for (const struct alias *a = actions[i]->aliases; a && a->name; a++)
+			check_shown(actions[i], a);
+	}
+}
+
 static void test_alias_rows(void **state)
 {
 	for (size_t i = 0; i < n_actions; i++) {
@@ -388,15 +411,11 @@ static void test_alias_changes_nothing(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_registry),
-		cmocka_unit_test(test_names),
-		cmocka_unit_test(test_rows),
-		cmocka_unit_test(test_defaults),
-		cmocka_unit_test(test_print),
-		cmocka_unit_test(test_alias_rows),
-		cmocka_unit_test(test_aliases),
-		cmocka_unit_test(test_bad_aliases),
-		cmocka_unit_test(test_alias_changes_nothing),
+		cmocka_unit_test(test_registry),    cmocka_unit_test(test_names),
+		cmocka_unit_test(test_rows),        cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_print),       cmocka_unit_test(test_alias_rows),
+		cmocka_unit_test(test_shown_rows),  cmocka_unit_test(test_aliases),
+		cmocka_unit_test(test_bad_aliases), cmocka_unit_test(test_alias_changes_nothing),
 	};
 
 	return cmocka_run_group_tests_name("actions", tests, NULL, NULL);
