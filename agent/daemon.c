@@ -17,6 +17,7 @@
 #include "api/api.h"
 #include "api/auth.h"
 #include "fault/faults.h"
+#include "host/processes.h"
 #include "listen.h"
 #include "util/cleanup.h"
 #include "util/log.h"
@@ -47,14 +48,15 @@ struct daemon {
 };
 
 /* Reads the whole file. Returns 0 with malloc'd text, or a negative errno. */
-static int read_file(const char *path, char **ret, size_t *ret_length)
+static int read_file(const char *path, char **ret, size_t *ret_length, mode_t *ret_mode)
 {
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
 	_cleanup_free_
 	char *text = malloc(CONFIG_MAX);
+	struct stat st;
 	ssize_t n;
 
-	if (fd < 0)
+	if (fd < 0 || fstat(fd, &st) < 0)
 		return -errno;
 	n = text ? read(fd, text, CONFIG_MAX) : -1;
 	if (n < 0)
@@ -62,24 +64,45 @@ static int read_file(const char *path, char **ret, size_t *ret_length)
 	if (n == CONFIG_MAX)
 		return -EFBIG;
 	*ret_length = (size_t)n;
+	*ret_mode = st.st_mode & 0777;
 	*ret = steal_pointer(text);
 	return 0;
+}
+
+/* Secrets that others may read are none; what others may write is not our configuration. */
+static int check_mode(const struct policy *p, mode_t mode, struct error *e)
+{
+	if (!access_has_secrets(p->access) || (mode & ~0640) == 0)
+		return 0;
+	return error_set(e, ERROR_FAILED, -EPERM,
+			 "accessKeys: the file has secrets and mode %04o; allowed: mode 0640 or "
+			 "stricter",
+			 (unsigned)mode);
 }
 
 static int read_config(const struct daemon_options *o, struct policy *ret, struct error *e)
 {
 	_cleanup_free_
 	char *text = NULL;
+	const struct access_lookup lookup = {.user = user_lookup, .group = group_lookup};
 	size_t length = 0;
+	mode_t mode = 0;
 	struct error inner;
-	int r = read_file(o->config, &text, &length);
+	int r = read_file(o->config, &text, &length, &mode);
 
 	if (r == -ENOENT && !o->config_required)
-		return policy_parse(NULL, 0, ret, e);
+		return policy_parse(NULL, 0, NULL, ret, e);
 	if (r < 0)
 		return error_set(e, ERROR_FAILED, r, "--config: cannot read %s: %s", o->config,
 				 strerror(-r));
-	r = policy_parse(text, length, ret, &inner);
+	r = policy_parse(text, length, &lookup, ret, &inner);
+	if (text)
+		explicit_bzero(text, length);
+	if (r == 0) {
+		r = check_mode(ret, mode, &inner);
+		if (r < 0)
+			policy_done(ret);
+	}
 	return r < 0 ? error_set(e, ERROR_FAILED, r, "--config: %s: %s", o->config, inner.message)
 		     : 0;
 }
@@ -203,6 +226,23 @@ static void on_stop_signal(uv_signal_t *s, int signum)
 	stop(s->data, signum == SIGTERM ? "SIGTERM" : "SIGINT");
 }
 
+static void take_policy(struct daemon *d, struct policy *fresh)
+{
+	struct policy old = d->policy;
+	const char *fixed = fis_settings_keep(&fresh->fis, &old.fis);
+
+	if (fixed)
+		log_warning("fis.%s stays as it is until faultd is started anew", fixed);
+	/* Open faults share their hooks with new ones. */
+	if (faults_count_open(d->faults) > 0 && fresh->hook != old.hook) {
+		log_warning("classifierHook stays as it is while faults are open");
+		fresh->hook = old.hook;
+	}
+	d->policy = *fresh;
+	/* Nobody keeps anything of a policy from one turn of the loop to the next. */
+	policy_done(&old);
+}
+
 /* A broken configuration changes nothing: the old one stays. */
 static void on_reload(uv_signal_t *s, int signum)
 {
@@ -214,12 +254,7 @@ static void on_reload(uv_signal_t *s, int signum)
 	if (read_config(d->options, &fresh, &e) < 0) {
 		log_error("not reloaded, the old configuration stays: %s", e.message);
 	} else {
-		/* Open faults share their hooks with new ones. */
-		if (faults_count_open(d->faults) > 0 && fresh.hook != d->policy.hook) {
-			log_warning("classifierHook stays as it is while faults are open");
-			fresh.hook = d->policy.hook;
-		}
-		d->policy = fresh;
+		take_policy(d, &fresh);
 		log_info("reloaded %s", d->options->config);
 	}
 	(void)sd_notify(0, "READY=1");
@@ -383,6 +418,7 @@ int daemon_run(const struct daemon_options *options)
 		if (d.own_socket)
 			(void)unlink(options->socket);
 		(void)uv_loop_close(&d.loop); /* open handles, if any, go with the process */
+		policy_done(&d.policy);
 		return 1;
 	}
 	(void)uv_run(&d.loop, UV_RUN_DEFAULT);
@@ -394,5 +430,6 @@ int daemon_run(const struct daemon_options *options)
 	(void)uv_loop_close(&d.loop);
 	http_free(d.http);
 	faults_free(d.faults);
+	policy_done(&d.policy);
 	return d.status;
 }

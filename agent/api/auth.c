@@ -26,18 +26,11 @@ int group_lookup(const char *name, gid_t *ret)
 	return -ENOENT;
 }
 
-bool peer_in_group(int fd, gid_t primary, gid_t gid)
+void peer_groups(int fd, struct caller *c)
 {
-	gid_t groups[256];
-	socklen_t size = sizeof(groups);
+	socklen_t size = sizeof(c->groups);
 
-	if (primary == gid)
-		return true;
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &size) < 0)
-		return false;
-	for (size_t i = 0; i < size / sizeof(groups[0]); i++) {
-		if (groups[i] == gid)
-			return true;
-	}
-	return false;
+	/* ERANGE: there are more. Nothing is told of the first ones then. */
+	c->groups_unknown = getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, c->groups, &size) < 0;
+	c->n_groups = c->groups_unknown ? 0 : (uint16_t)(size / sizeof(c->groups[0]));
 }

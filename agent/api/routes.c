@@ -123,9 +123,10 @@ static int check_caller(struct api *api, struct http_request *q, struct error *e
 {
 	gid_t gid;
 
-	q->caller.in_group = group_lookup(api->policy->group, &gid) == 0 &&
-			     peer_in_group(q->fd, q->caller.gid, gid);
-	return policy_check_caller(&q->caller, geteuid(), e);
+	peer_groups(q->fd, &q->caller);
+	q->caller.in_group =
+		group_lookup(api->policy->group, &gid) == 0 && caller_has_group(&q->caller, gid);
+	return policy_check_caller(api->policy, &q->caller, geteuid(), e);
 }
 
 void api_handle(struct http_request *q, void *arg)

@@ -39,4 +39,8 @@ extern const size_t n_fis_settings_rows;
 int fis_settings_parse(cJSON *json, struct fis_settings *ret, struct error *e);
 void fis_settings_done(struct fis_settings *s);
 
+/* What is read at the start only (ARNs of what there is would change, a socket is open) stays as it
+ * was. Returns the name of one that was to change, or NULL. */
+const char *fis_settings_keep(struct fis_settings *fresh, const struct fis_settings *old);
+
 #endif

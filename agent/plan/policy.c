@@ -124,31 +124,90 @@ const struct row policy_rows[] = {
 };
 const size_t n_policy_rows = ARRAY_SIZE(policy_rows);
 
-int policy_parse(const char *text, size_t length, struct policy *ret, struct error *e)
+/* They have rows, or forms, of their own: taken out of the tree before the rest is read. */
+static int take_fis(cJSON *json, struct fis_settings *ret, struct error *e)
+{
+	cJSON *fis = cJSON_DetachItemFromObjectCaseSensitive(json, "fis");
+	int r;
+
+	if (cJSON_GetObjectItemCaseSensitive(json, "fis"))
+		r = error_field(e, "fis", "", "each field once", "given twice");
+	else
+		r = fis_settings_parse(fis, ret, e);
+	cJSON_Delete(fis);
+	return r;
+}
+
+static int parse_tree(cJSON *json, const struct access_lookup *lookup, struct policy *ret,
+		      struct error *e)
+{
+	struct fis_settings fis = {0};
+	struct access *access = NULL;
+	int r = take_fis(json, &fis, e);
+
+	if (r == 0)
+		r = access_parse(json, lookup, &access, e);
+	if (r == 0)
+		r = schema_parse(policy_rows, n_policy_rows, json, "", ret, sizeof(*ret), e);
+	ret->fis = fis; /* reading the rows zeroes the struct */
+	ret->access = access;
+	return r;
+}
+
+int policy_parse(const char *text, size_t length, const struct access_lookup *lookup,
+		 struct policy *ret, struct error *e)
 {
 	cJSON *json = NULL;
 	int r;
 
+	*ret = (struct policy){0};
 	if (text) {
 		json = json_read(text, length, e);
 		if (!json)
 			return -EINVAL;
 	}
-	r = schema_parse(policy_rows, n_policy_rows, json, "", ret, sizeof(*ret), e);
+	r = parse_tree(json, lookup, ret, e);
 	cJSON_Delete(json);
 	if (r == 0 && ret->network_sets[0] != '/')
-		return error_field(e, "networkSets", ret->network_sets, "an absolute path",
-				   "%s is not absolute", ret->network_sets);
+		r = error_field(e, "networkSets", ret->network_sets, "an absolute path",
+				"%s is not absolute", ret->network_sets);
+	if (r < 0)
+		policy_done(ret);
 	return r;
 }
 
-int policy_check_caller(const struct caller *c, uid_t daemon_uid, struct error *e)
+void policy_done(struct policy *p)
 {
-	if (c->uid == 0 || c->uid == daemon_uid || c->in_group)
+	fis_settings_done(&p->fis);
+	access_free(p->access);
+	p->access = NULL;
+}
+
+int policy_check_caller(const struct policy *p, const struct caller *c, uid_t daemon_uid,
+			struct error *e)
+{
+	if (access_knows_caller(p->access, c, daemon_uid))
 		return 0;
+	if (c->key[0])
+		return error_set(e, ERROR_DENIED, -EACCES,
+				 "key %s may not use faultd: no statement of the policy allows it "
+				 "anything",
+				 c->key);
 	return error_set(e, ERROR_DENIED, -EACCES,
-			 "uid %u may not use faultd: only root and the members of its group may",
+			 "uid %u may not use faultd: only root, and whom the policy allows or, "
+			 "without one, the members of its group",
 			 (unsigned)c->uid);
+}
+
+bool caller_has_group(const struct caller *c, gid_t gid)
+{
+	if (c->gid == gid)
+		return true;
+	for (size_t i = 0; i < c->n_groups; i++) {
+		if (c->groups[i] == gid)
+			return true;
+	}
+	return false;
 }
 
 static int check_duration(const struct policy *p, const struct policy_question *q, struct error *e)

@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "plan/access.h"
+#include "plan/fis_settings.h"
 #include "plan/schema.h"
 #include "plan/values.h"
 #include "util/err.h"
@@ -32,6 +34,8 @@ struct policy {
 	int hook;                        /* enum hook_choice */
 	char network_sets[256];          /* file of named sets of prefixes */
 	struct peer_list network_spared; /* from every rule without allowLockout */
+	struct fis_settings fis;
+	struct access *access; /* owned */
 };
 
 enum hook_choice { HOOK_AUTO, HOOK_TCX, HOOK_CLSACT };
@@ -39,19 +43,34 @@ enum hook_choice { HOOK_AUTO, HOOK_TCX, HOOK_CLSACT };
 extern const struct row policy_rows[];
 extern const size_t n_policy_rows;
 
+#define CALLER_GROUPS_MAX 256
+
+/* Who asks: the peer of a Unix socket, or who signed the request. */
 struct caller {
 	uid_t uid;
 	gid_t gid;
 	pid_t pid;
-	bool in_group; /* a member of policy.group */
+	bool in_group;       /* a member of policy.group */
+	bool groups_unknown; /* of which it is in more than can be told: none allows it anything */
+	uint16_t n_groups;
+	gid_t groups[CALLER_GROUPS_MAX]; /* beside `gid` */
+	char key[ACCESS_KEY_ID_MAX + 1]; /* that signed the request; "": nobody did */
 };
 
-/* Reads the text of a configuration file; `text` NULL gives the defaults. */
-int policy_parse(const char *text, size_t length, struct policy *ret, struct error *e);
+/* Reads the text of a configuration file; `text` NULL gives the defaults. `lookup` (NULL: no name
+ * is known) is for users and groups that it names. Returns 0 and a policy to be released with
+ * policy_done(), or a negative errno and the error. */
+int policy_parse(const char *text, size_t length, const struct access_lookup *lookup,
+		 struct policy *ret, struct error *e);
+void policy_done(struct policy *p);
 
 /* May this caller use the API at all? `daemon_uid`: the user faultd runs as. Returns 0 or -EACCES.
  */
-int policy_check_caller(const struct caller *c, uid_t daemon_uid, struct error *e);
+int policy_check_caller(const struct policy *p, const struct caller *c, uid_t daemon_uid,
+			struct error *e);
+
+/* Is it in this group? */
+bool caller_has_group(const struct caller *c, gid_t gid);
 
 /* May such a fault start now? Returns 0, or a negative errno and the error. */
 struct policy_question {

@@ -175,6 +175,7 @@ class Faultd:
         if config is not None:
             path = self.directory / "faultd.json"
             path.write_text(config if isinstance(config, str) else json.dumps(config))
+            path.chmod(0o640)  # it may have secrets
             self.options += ["--config", str(path)]
         self.process = None
         if start:

@@ -524,7 +524,7 @@ static void run(const cJSON *json, struct text *t)
 	assert_non_null(a);
 	params = malloc(a->params_size);
 	assert_non_null(params);
-	assert_int_equal(policy_parse(NULL, 0, &policy, &e), 0);
+	assert_int_equal(policy_parse(NULL, 0, NULL, &policy, &e), 0);
 	read_facts(cJSON_GetObjectItemCaseSensitive(json, "facts"), &policy, &so_far, &facts);
 	if (action_parse(a, alias, cJSON_GetObjectItemCaseSensitive(json, "parameters"), params,
 			 &ms, &e) < 0) {
@@ -538,6 +538,7 @@ static void run(const cJSON *json, struct text *t)
 		print_plan(a, params, &facts, t);
 	}
 	plan_done(&so_far);
+	policy_done(&policy);
 	free((struct resolved *)facts.resolved);
 	free(params);
 }

@@ -8,6 +8,7 @@
 
 #include "actions/action.h"
 #include "plan/journal.h"
+#include "plan/policy.h"
 #include "plan/request.h"
 #include "util/duration.h"
 
@@ -370,12 +371,47 @@ static void test_aliases(void **state)
 	}
 }
 
+/* The configuration: what is taken can be released, what is not says why. */
+static void test_config(void **state)
+{
+	static const char *const corpus[] = {
+		"{\"maxFaults\":8,\"protectedProcesses\":[\"a\"],\"fis\":{\"region\":\"eu-west-1\","
+		"\"account\":\"000000000000\",\"listen\":\"[::1]:7340\",\"tags\":{\"a\":\"b\"}}}",
+		"{\"policy\":{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Deny\","
+		"\"Principal\":[\"uid:1\",\"gid:2\",\"*\"],\"Action\":\"fis:*\",\"NotResource\":[\"*\"],"
+		"\"Condition\":{\"ForAnyValue:StringLike\":{\"aws:TagKeys\":[\"a*\"]},"
+		"\"NumericLessThanIfExists\":{\"fis:Duration\":5}}}]}}",
+		"{\"roles\":{\"arn:aws:iam::000000000000:role/a\":{\"Statement\":{\"Effect\":\"Allow\","
+		"\"Action\":\"*\",\"Resource\":\"*\"}}},\"accessKeys\":[{\"accessKeyId\":\"AKIA1\","
+		"\"secretAccessKey\":\"0123456789abcdef\"}]}",
+	};
+	const struct caller caller = {.uid = 1000, .gid = 2};
+	uint64_t seed = 7;
+
+	for (unsigned i = 0; i < 60000; i++) {
+		const struct access_question q = {.action = "fis:GetAction", .resource = "*"};
+		struct error e = {0}, denied = {0};
+		struct policy p;
+		size_t n;
+		char *s = next_input(corpus, COUNT(corpus), &seed, &n);
+		int r = policy_parse(s, n, NULL, &p, &e);
+
+		free(s);
+		assert_int_equal(r < 0, e.message[0] != '\0');
+		if (r < 0)
+			continue;
+		(void)access_check_caller(p.access, &caller, 0, &q, &denied);
+		policy_done(&p);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_duration),      cmocka_unit_test(test_step),
 		cmocka_unit_test(test_journal_lines), cmocka_unit_test(test_request),
 		cmocka_unit_test(test_parameters),    cmocka_unit_test(test_aliases),
+		cmocka_unit_test(test_config),
 	};
 
 	return cmocka_run_group_tests_name("fuzz", tests, NULL, NULL);

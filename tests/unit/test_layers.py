@@ -47,7 +47,7 @@ LIBRARIES = {
     "cJSON": (
         r"cjson/|cJSON",
         r"\bcJSON",
-        r"plan/(schema|json_read|request|policy|peers|access|fis_settings)\.[ch]|actions/action\.[ch]"
+        r"plan/(schema|json_read|request|policy|peers|access\w*|fis_settings)\.[ch]|actions/action\.[ch]"
         r"|(fault|cloud|experiment|api|channel|ctl)/.*",
     ),
     "libmicrohttpd": (r"microhttpd", r"\bMHD_", r"api/http\.c"),
