@@ -51,7 +51,7 @@ typedef int (*each_text_fn)(cJSON *item, const char *path, const struct access_r
 static int each_text(cJSON *value, const char *path, each_text_fn each,
 		     const struct access_reading *in)
 {
-	cJSON *item = cJSON_IsArray(value) ? value->child : value;
+	cJSON *item = value && cJSON_IsArray(value) ? value->child : value;
 	int r = 0;
 
 	if (!item)
@@ -162,6 +162,7 @@ static int check_text_member(const cJSON *o, const char *name, const char *const
 			     bool required, const char *path, struct error *e)
 {
 	const cJSON *v = cJSON_GetObjectItemCaseSensitive(o, name);
+	const char *text = v && cJSON_IsString(v) ? v->valuestring : "";
 	char inner[ACCESS_PATH_MAX], all[96];
 	struct text t = TEXT(all);
 
@@ -169,12 +170,11 @@ static int check_text_member(const cJSON *o, const char *name, const char *const
 	if (!v && !required)
 		return 0;
 	for (size_t i = 0; values[i]; i++) {
-		if (cJSON_IsString(v) && str_eq(v->valuestring, values[i]))
+		if (str_eq(text, values[i]))
 			return 0;
 		text_add(&t, "%s%s", i ? " or " : "", values[i]);
 	}
-	return error_field(e, inner, cJSON_IsString(v) ? v->valuestring : "", all,
-			   v ? "not one of them" : "required and not given");
+	return error_field(e, inner, text, all, v ? "not one of them" : "required and not given");
 }
 
 static int check_statement(const cJSON *s, const char *path, const struct access_reading *in)

@@ -35,8 +35,10 @@ static int parse(const char *text, struct access **ret, struct error *e)
 
 	memset(e, 0, sizeof(*e));
 	json = json_read(text, strlen(text), e);
-	if (!json)
+	if (!json) {
 		fail_msg("%s: %s", text, e->message);
+		return -EINVAL;
+	}
 	r = access_parse(json, &lookup, ret, e);
 	if (r == 0)
 		assert_null(json->child); /* all of it was taken out */
@@ -172,63 +174,63 @@ static void test_patterns(void **state)
 		check_statement(&cases[i], &q);
 }
 
+/* resource tag Purpose=Test; request tags team=a, cost=b; percent 80, port 443 */
+static const struct {
+	const char *condition;
+	bool holds;
+} conditions[] = {
+	{"{}", true},
+	{"{\"StringEquals\":{\"aws:ResourceTag/Purpose\":\"Test\"}}", true},
+	{"{\"StringEquals\":{\"aws:ResourceTag/Purpose\":\"test\"}}", false},
+	{"{\"StringEquals\":{\"aws:ResourceTag/Purpose\":[\"x\",\"Test\"]}}", true},
+	{"{\"StringEquals\":{\"aws:ResourceTag/purpose\":\"Test\"}}", false},
+	{"{\"StringEqualsIfExists\":{\"aws:ResourceTag/purpose\":\"Test\"}}", true},
+	{"{\"StringEqualsIfExists\":{\"aws:ResourceTag/Purpose\":\"x\"}}", false},
+	{"{\"StringNotEquals\":{\"aws:ResourceTag/Purpose\":\"Prod\"}}", true},
+	{"{\"StringNotEquals\":{\"aws:ResourceTag/Purpose\":[\"Prod\",\"Test\"]}}", false},
+	{"{\"StringNotEquals\":{\"aws:ResourceTag/none\":\"Prod\"}}", true},
+	{"{\"StringEqualsIgnoreCase\":{\"aws:ResourceTag/Purpose\":\"tEST\"}}", true},
+	{"{\"StringNotEqualsIgnoreCase\":{\"aws:ResourceTag/Purpose\":\"tEST\"}}", false},
+	{"{\"StringLike\":{\"aws:ResourceTag/Purpose\":\"T?s*\"}}", true},
+	{"{\"StringLike\":{\"aws:ResourceTag/Purpose\":\"t*\"}}", false},
+	{"{\"StringLike\":{\"aws:ResourceTag/none\":\"*\"}}", false},
+	{"{\"StringNotLike\":{\"aws:ResourceTag/Purpose\":\"P*\"}}", true},
+	{"{\"StringEquals\":{\"aws:RequestTag/team\":\"a\"}}", true},
+	{"{\"StringEquals\":{\"aws:RequestTag/team\":\"a\",\"aws:RequestTag/cost\":\"x\"}}", false},
+	{"{\"StringEquals\":{\"aws:RequestTag/team\":\"a\"},"
+	 "\"StringLike\":{\"aws:RequestTag/cost\":\"x*\"}}",
+	 false},
+	{"{\"ForAllValues:StringEquals\":{\"aws:TagKeys\":[\"team\",\"cost\"]}}", true},
+	{"{\"ForAllValues:StringEquals\":{\"aws:TagKeys\":[\"team\"]}}", false},
+	{"{\"ForAnyValue:StringEquals\":{\"aws:TagKeys\":[\"team\"]}}", true},
+	{"{\"ForAnyValue:StringEquals\":{\"aws:TagKeys\":[\"name\"]}}", false},
+	{"{\"ForAllValues:StringNotEquals\":{\"aws:TagKeys\":[\"name\"]}}", true},
+	{"{\"ForAnyValue:StringNotEquals\":{\"aws:TagKeys\":[\"team\",\"cost\"]}}", false},
+	{"{\"ForAllValues:StringLike\":{\"fis:Operations\":\"x\"}}", true},
+	{"{\"ForAnyValue:StringLike\":{\"fis:Operations\":\"*\"}}", false},
+	{"{\"ForAnyValue:StringLike\":{\"fis:Targets\":\"*b\"}}", true},
+	{"{\"NumericLessThanEquals\":{\"fis:Parameter/percent\":\"80\"}}", true},
+	{"{\"NumericLessThan\":{\"fis:Parameter/percent\":80}}", false},
+	{"{\"NumericLessThan\":{\"fis:Parameter/percent\":100}}", true},
+	{"{\"NumericGreaterThan\":{\"fis:Parameter/percent\":\"79.5\"}}", true},
+	{"{\"NumericGreaterThanEquals\":{\"fis:Parameter/percent\":\"80.5\"}}", false},
+	{"{\"NumericEquals\":{\"fis:Parameter/percent\":\"80.0\"}}", true},
+	{"{\"NumericNotEquals\":{\"fis:Parameter/percent\":\"80\"}}", false},
+	{"{\"NumericLessThan\":{\"fis:Parameter/none\":\"80\"}}", false},
+	{"{\"NumericLessThanIfExists\":{\"fis:Parameter/none\":\"80\"}}", true},
+	{"{\"NumericLessThan\":{\"fis:Parameter/interface\":\"80\"}}", false},
+	{"{\"NumericLessThanEquals\":{\"fis:Duration\":\"60\"}}", true},
+	{"{\"NumericEquals\":{\"faultd:Uid\":\"1000\"}}", true},
+	{"{\"StringEquals\":{\"faultd:Uid\":\"100\"}}", false},
+	{"{\"Bool\":{\"fis:Parameter/confirm\":true}}", true},
+	{"{\"Bool\":{\"fis:Parameter/confirm\":\"FALSE\"}}", false},
+	{"{\"Null\":{\"aws:ResourceTag/Purpose\":\"false\"}}", true},
+	{"{\"Null\":{\"aws:ResourceTag/Purpose\":true}}", false},
+	{"{\"Null\":{\"aws:ResourceTag/none\":true}}", true},
+};
+
 static void test_conditions(void **state)
 {
-	/* resource tag Purpose=Test; request tags team=a, cost=b; percent 80, port 443 */
-	static const struct {
-		const char *condition;
-		bool holds;
-	} cases[] = {
-		{"{}", true},
-		{"{\"StringEquals\":{\"aws:ResourceTag/Purpose\":\"Test\"}}", true},
-		{"{\"StringEquals\":{\"aws:ResourceTag/Purpose\":\"test\"}}", false},
-		{"{\"StringEquals\":{\"aws:ResourceTag/Purpose\":[\"x\",\"Test\"]}}", true},
-		{"{\"StringEquals\":{\"aws:ResourceTag/purpose\":\"Test\"}}", false},
-		{"{\"StringEqualsIfExists\":{\"aws:ResourceTag/purpose\":\"Test\"}}", true},
-		{"{\"StringEqualsIfExists\":{\"aws:ResourceTag/Purpose\":\"x\"}}", false},
-		{"{\"StringNotEquals\":{\"aws:ResourceTag/Purpose\":\"Prod\"}}", true},
-		{"{\"StringNotEquals\":{\"aws:ResourceTag/Purpose\":[\"Prod\",\"Test\"]}}", false},
-		{"{\"StringNotEquals\":{\"aws:ResourceTag/none\":\"Prod\"}}", true},
-		{"{\"StringEqualsIgnoreCase\":{\"aws:ResourceTag/Purpose\":\"tEST\"}}", true},
-		{"{\"StringNotEqualsIgnoreCase\":{\"aws:ResourceTag/Purpose\":\"tEST\"}}", false},
-		{"{\"StringLike\":{\"aws:ResourceTag/Purpose\":\"T?s*\"}}", true},
-		{"{\"StringLike\":{\"aws:ResourceTag/Purpose\":\"t*\"}}", false},
-		{"{\"StringLike\":{\"aws:ResourceTag/none\":\"*\"}}", false},
-		{"{\"StringNotLike\":{\"aws:ResourceTag/Purpose\":\"P*\"}}", true},
-		{"{\"StringEquals\":{\"aws:RequestTag/team\":\"a\"}}", true},
-		{"{\"StringEquals\":{\"aws:RequestTag/team\":\"a\",\"aws:RequestTag/cost\":\"x\"}}",
-		 false},
-		{"{\"StringEquals\":{\"aws:RequestTag/team\":\"a\"},"
-		 "\"StringLike\":{\"aws:RequestTag/cost\":\"x*\"}}",
-		 false},
-		{"{\"ForAllValues:StringEquals\":{\"aws:TagKeys\":[\"team\",\"cost\"]}}", true},
-		{"{\"ForAllValues:StringEquals\":{\"aws:TagKeys\":[\"team\"]}}", false},
-		{"{\"ForAnyValue:StringEquals\":{\"aws:TagKeys\":[\"team\"]}}", true},
-		{"{\"ForAnyValue:StringEquals\":{\"aws:TagKeys\":[\"name\"]}}", false},
-		{"{\"ForAllValues:StringNotEquals\":{\"aws:TagKeys\":[\"name\"]}}", true},
-		{"{\"ForAnyValue:StringNotEquals\":{\"aws:TagKeys\":[\"team\",\"cost\"]}}", false},
-		{"{\"ForAllValues:StringLike\":{\"fis:Operations\":\"x\"}}", true},
-		{"{\"ForAnyValue:StringLike\":{\"fis:Operations\":\"*\"}}", false},
-		{"{\"ForAnyValue:StringLike\":{\"fis:Targets\":\"*b\"}}", true},
-		{"{\"NumericLessThanEquals\":{\"fis:Parameter/percent\":\"80\"}}", true},
-		{"{\"NumericLessThan\":{\"fis:Parameter/percent\":80}}", false},
-		{"{\"NumericLessThan\":{\"fis:Parameter/percent\":100}}", true},
-		{"{\"NumericGreaterThan\":{\"fis:Parameter/percent\":\"79.5\"}}", true},
-		{"{\"NumericGreaterThanEquals\":{\"fis:Parameter/percent\":\"80.5\"}}", false},
-		{"{\"NumericEquals\":{\"fis:Parameter/percent\":\"80.0\"}}", true},
-		{"{\"NumericNotEquals\":{\"fis:Parameter/percent\":\"80\"}}", false},
-		{"{\"NumericLessThan\":{\"fis:Parameter/none\":\"80\"}}", false},
-		{"{\"NumericLessThanIfExists\":{\"fis:Parameter/none\":\"80\"}}", true},
-		{"{\"NumericLessThan\":{\"fis:Parameter/interface\":\"80\"}}", false},
-		{"{\"NumericLessThanEquals\":{\"fis:Duration\":\"60\"}}", true},
-		{"{\"NumericEquals\":{\"faultd:Uid\":\"1000\"}}", true},
-		{"{\"StringEquals\":{\"faultd:Uid\":\"100\"}}", false},
-		{"{\"Bool\":{\"fis:Parameter/confirm\":true}}", true},
-		{"{\"Bool\":{\"fis:Parameter/confirm\":\"FALSE\"}}", false},
-		{"{\"Null\":{\"aws:ResourceTag/Purpose\":\"false\"}}", true},
-		{"{\"Null\":{\"aws:ResourceTag/Purpose\":true}}", false},
-		{"{\"Null\":{\"aws:ResourceTag/none\":true}}", true},
-	};
 	static const struct access_value values[] = {
 		{"fis:Parameter/percent", "80"},
 		{"fis:Parameter/interface", "eth0"},
@@ -245,14 +247,14 @@ static void test_conditions(void **state)
 					  .values = values,
 					  .n_values = COUNT(values)};
 
-	for (size_t i = 0; i < COUNT(cases); i++) {
+	for (size_t i = 0; i < COUNT(conditions); i++) {
 		char rest[512];
 		struct statement_case c = {
-			.rest = rest, .action = "fis:StartExperiment", .may = cases[i].holds};
+			.rest = rest, .action = "fis:StartExperiment", .may = conditions[i].holds};
 
 		(void)snprintf(rest, sizeof(rest),
 			       "\"Action\":\"*\",\"Resource\":\"*\",\"Condition\":%s",
-			       cases[i].condition);
+			       conditions[i].condition);
 		check_statement(&c, &q);
 	}
 	cJSON_Delete(resource_tags);
@@ -374,99 +376,92 @@ static void test_roles(void **state)
 #define KEY(rest)       "{\"accessKeys\":[{" rest "}]}"
 #define S0              "policy.Statement[0]"
 
+static const struct {
+	const char *text, *field;
+} refused[] = {
+	{"{\"policy\":1}", "policy"},
+	{"{\"policy\":{}}", "policy"},
+	{"{\"policy\":{\"Statement\":[]},\"policy\":{\"Statement\":[]}}", "policy"},
+	{"{\"policy\":{\"Statements\":[]}}", "policy.Statements"},
+	{"{\"policy\":{\"Version\":\"2008-10-17\",\"Statement\":[]}}", "policy.Version"},
+	{"{\"policy\":{\"Statement\":[1]}}", S0},
+	{STATEMENT(""), S0 ".Effect"},
+	{STATEMENT("\"Effect\":\"allow\""), S0 ".Effect"},
+	{STATEMENT("\"Effect\":\"Allow\""), S0 ".Principal"},
+	{STATEMENT(ALLOW ",\"Effect\":\"Deny\""), S0 ".Effect"},
+	{STATEMENT(ALLOW ",\"effect\":\"Deny\""), S0 ".effect"},
+	{STATEMENT(ALLOW ",\"Sid\":1"), S0 ".Sid"},
+	{STATEMENT(ALLOW ",\"NotAction\":\"*\""), S0 ".NotAction"},
+	{STATEMENT(ALLOW ",\"NotPrincipal\":\"*\""), S0 ".NotPrincipal"},
+	{STATEMENT("\"Effect\":\"Allow\",\"Principal\":{\"AWS\":\"*\"}"), S0 ".Principal"},
+	{STATEMENT("\"Effect\":\"Allow\",\"Principal\":[]"), S0 ".Principal"},
+	{STATEMENT("\"Effect\":\"Allow\",\"Principal\":\"bob\""), S0 ".Principal"},
+	{STATEMENT("\"Effect\":\"Allow\",\"Principal\":\"user:bob\""), S0 ".Principal"},
+	{STATEMENT("\"Effect\":\"Allow\",\"Principal\":\"group:alice\""), S0 ".Principal"},
+	{STATEMENT("\"Effect\":\"Allow\",\"Principal\":\"uid:-1\""), S0 ".Principal"},
+	{STATEMENT("\"Effect\":\"Allow\",\"Principal\":\"uid:4294967295\""), S0 ".Principal"},
+	{STATEMENT("\"Effect\":\"Allow\",\"Principal\":\"key:AKIA1\""), S0 ".Principal"},
+	{STATEMENT("\"Effect\":\"Allow\",\"Principal\":\"*\""), S0 ".Action"},
+	{STATEMENT("\"Effect\":\"Allow\",\"Principal\":\"*\",\"Action\":\"fis:StopExperimnt\""),
+	 S0 ".Action"},
+	{STATEMENT("\"Effect\":\"Allow\",\"Principal\":\"*\",\"Action\":\"ec2:*\""), S0 ".Action"},
+	{STATEMENT("\"Effect\":\"Allow\",\"Principal\":\"*\",\"Action\":\"*\""), S0 ".Resource"},
+	{STATEMENT("\"Effect\":\"Allow\",\"Principal\":\"*\",\"Action\":\"*\","
+		   "\"Resource\":\"arn:${aws:username}\""),
+	 S0 ".Resource"},
+	{CONDITION("[]"), S0 ".Condition"},
+	{CONDITION("{\"StringEqual\":{\"fis:Service\":\"x\"}}"), S0 ".Condition.StringEqual"},
+	{CONDITION("{\"IpAddress\":{\"aws:SourceIp\":\"x\"}}"), S0 ".Condition.IpAddress"},
+	{CONDITION("{\"DateGreaterThan\":{\"aws:CurrentTime\":\"x\"}}"),
+	 S0 ".Condition.DateGreaterThan"},
+	{CONDITION("{\"StringEquals\":{}}"), S0 ".Condition.StringEquals"},
+	{CONDITION("{\"StringEquals\":{\"aws:SourceIp\":\"x\"}}"),
+	 S0 ".Condition.StringEquals.aws:SourceIp"},
+	{CONDITION("{\"StringEquals\":{\"aws:ResourceTag/\":\"x\"}}"),
+	 S0 ".Condition.StringEquals.aws:ResourceTag/"},
+	{CONDITION("{\"StringEquals\":{\"aws:TagKeys\":\"x\"}}"),
+	 S0 ".Condition.StringEquals.aws:TagKeys"},
+	{CONDITION("{\"ForAllValues:StringEquals\":{\"fis:Service\":\"x\"}}"),
+	 S0 ".Condition.ForAllValues:StringEquals.fis:Service"},
+	{CONDITION("{\"StringEquals\":{\"fis:Service\":[]}}"),
+	 S0 ".Condition.StringEquals.fis:Service"},
+	{CONDITION("{\"StringEquals\":{\"fis:Service\":{}}}"),
+	 S0 ".Condition.StringEquals.fis:Service"},
+	{CONDITION("{\"StringEquals\":{\"fis:Service\":\"x\"},\"StringEquals\":{}}"),
+	 S0 ".Condition.StringEquals"},
+	{CONDITION("{\"NumericEquals\":{\"fis:Duration\":\"PT1M\"}}"),
+	 S0 ".Condition.NumericEquals.fis:Duration"},
+	{CONDITION("{\"Bool\":{\"fis:Service\":\"yes\"}}"), S0 ".Condition.Bool.fis:Service"},
+	{CONDITION("{\"NullIfExists\":{\"fis:Service\":\"true\"}}"), S0 ".Condition.NullIfExists"},
+	{"{\"roles\":[]}", "roles"},
+	{"{\"roles\":{\"stress\":{\"Statement\":[]}}}", "roles.stress"},
+	{"{\"roles\":{\"arn:aws:iam::0:role/x\":{\"Statement\":[{" ALLOW "}]}}}",
+	 "roles.arn:aws:iam::0:role/x.Statement[0].Principal"},
+	{"{\"accessKeys\":{}}", "accessKeys"},
+	{KEY(""), "accessKeys[0].accessKeyId"},
+	{KEY("\"accessKeyId\":\"AKIA1\""), "accessKeys[0].secretAccessKey"},
+	{KEY("\"accessKeyId\":\"AKIA1\",\"secretAccessKey\":\"SeCrEt\""),
+	 "accessKeys[0].secretAccessKey"},
+	{KEY("\"accessKeyId\":\"AKIA1\",\"secretAccessKey\":\"SeCrEt SeCrEt SeCrEt\""),
+	 "accessKeys[0].secretAccessKey"},
+	{KEY("\"accessKeyId\":\"AKIA1\",\"secretAccessKey\":[\"SeCrEt\"]"),
+	 "accessKeys[0].secretAccessKey"},
+	{KEY("\"accessKeyId\":\"AK/1\",\"secretAccessKey\":\"SeCrEtSeCrEtSeCrEt\""),
+	 "accessKeys[0]"},
+	{KEY("\"accessKeyId\":\"AKIA1\",\"secretAccesKey\":\"SeCrEtSeCrEtSeCrEt\""),
+	 "accessKeys[0].secretAccesKey"},
+};
+
 static void test_bad(void **state)
 {
-	static const struct {
-		const char *text, *field;
-	} cases[] = {
-		{"{\"policy\":1}", "policy"},
-		{"{\"policy\":{}}", "policy"},
-		{"{\"policy\":{\"Statement\":[]},\"policy\":{\"Statement\":[]}}", "policy"},
-		{"{\"policy\":{\"Statements\":[]}}", "policy.Statements"},
-		{"{\"policy\":{\"Version\":\"2008-10-17\",\"Statement\":[]}}", "policy.Version"},
-		{"{\"policy\":{\"Statement\":[1]}}", S0},
-		{STATEMENT(""), S0 ".Effect"},
-		{STATEMENT("\"Effect\":\"allow\""), S0 ".Effect"},
-		{STATEMENT("\"Effect\":\"Allow\""), S0 ".Principal"},
-		{STATEMENT(ALLOW ",\"Effect\":\"Deny\""), S0 ".Effect"},
-		{STATEMENT(ALLOW ",\"effect\":\"Deny\""), S0 ".effect"},
-		{STATEMENT(ALLOW ",\"Sid\":1"), S0 ".Sid"},
-		{STATEMENT(ALLOW ",\"NotAction\":\"*\""), S0 ".NotAction"},
-		{STATEMENT(ALLOW ",\"NotPrincipal\":\"*\""), S0 ".NotPrincipal"},
-		{STATEMENT("\"Effect\":\"Allow\",\"Principal\":{\"AWS\":\"*\"}"), S0 ".Principal"},
-		{STATEMENT("\"Effect\":\"Allow\",\"Principal\":[]"), S0 ".Principal"},
-		{STATEMENT("\"Effect\":\"Allow\",\"Principal\":\"bob\""), S0 ".Principal"},
-		{STATEMENT("\"Effect\":\"Allow\",\"Principal\":\"user:bob\""), S0 ".Principal"},
-		{STATEMENT("\"Effect\":\"Allow\",\"Principal\":\"group:alice\""), S0 ".Principal"},
-		{STATEMENT("\"Effect\":\"Allow\",\"Principal\":\"uid:-1\""), S0 ".Principal"},
-		{STATEMENT("\"Effect\":\"Allow\",\"Principal\":\"uid:4294967295\""),
-		 S0 ".Principal"},
-		{STATEMENT("\"Effect\":\"Allow\",\"Principal\":\"key:AKIA1\""), S0 ".Principal"},
-		{STATEMENT("\"Effect\":\"Allow\",\"Principal\":\"*\""), S0 ".Action"},
-		{STATEMENT(
-			 "\"Effect\":\"Allow\",\"Principal\":\"*\",\"Action\":\"fis:StopExperimnt\""),
-		 S0 ".Action"},
-		{STATEMENT("\"Effect\":\"Allow\",\"Principal\":\"*\",\"Action\":\"ec2:*\""),
-		 S0 ".Action"},
-		{STATEMENT("\"Effect\":\"Allow\",\"Principal\":\"*\",\"Action\":\"*\""),
-		 S0 ".Resource"},
-		{STATEMENT("\"Effect\":\"Allow\",\"Principal\":\"*\",\"Action\":\"*\","
-			   "\"Resource\":\"arn:${aws:username}\""),
-		 S0 ".Resource"},
-		{CONDITION("[]"), S0 ".Condition"},
-		{CONDITION("{\"StringEqual\":{\"fis:Service\":\"x\"}}"),
-		 S0 ".Condition.StringEqual"},
-		{CONDITION("{\"IpAddress\":{\"aws:SourceIp\":\"x\"}}"), S0 ".Condition.IpAddress"},
-		{CONDITION("{\"DateGreaterThan\":{\"aws:CurrentTime\":\"x\"}}"),
-		 S0 ".Condition.DateGreaterThan"},
-		{CONDITION("{\"StringEquals\":{}}"), S0 ".Condition.StringEquals"},
-		{CONDITION("{\"StringEquals\":{\"aws:SourceIp\":\"x\"}}"),
-		 S0 ".Condition.StringEquals.aws:SourceIp"},
-		{CONDITION("{\"StringEquals\":{\"aws:ResourceTag/\":\"x\"}}"),
-		 S0 ".Condition.StringEquals.aws:ResourceTag/"},
-		{CONDITION("{\"StringEquals\":{\"aws:TagKeys\":\"x\"}}"),
-		 S0 ".Condition.StringEquals.aws:TagKeys"},
-		{CONDITION("{\"ForAllValues:StringEquals\":{\"fis:Service\":\"x\"}}"),
-		 S0 ".Condition.ForAllValues:StringEquals.fis:Service"},
-		{CONDITION("{\"StringEquals\":{\"fis:Service\":[]}}"),
-		 S0 ".Condition.StringEquals.fis:Service"},
-		{CONDITION("{\"StringEquals\":{\"fis:Service\":{}}}"),
-		 S0 ".Condition.StringEquals.fis:Service"},
-		{CONDITION("{\"StringEquals\":{\"fis:Service\":\"x\"},\"StringEquals\":{}}"),
-		 S0 ".Condition.StringEquals"},
-		{CONDITION("{\"NumericEquals\":{\"fis:Duration\":\"PT1M\"}}"),
-		 S0 ".Condition.NumericEquals.fis:Duration"},
-		{CONDITION("{\"Bool\":{\"fis:Service\":\"yes\"}}"),
-		 S0 ".Condition.Bool.fis:Service"},
-		{CONDITION("{\"NullIfExists\":{\"fis:Service\":\"true\"}}"),
-		 S0 ".Condition.NullIfExists"},
-		{"{\"roles\":[]}", "roles"},
-		{"{\"roles\":{\"stress\":{\"Statement\":[]}}}", "roles.stress"},
-		{"{\"roles\":{\"arn:aws:iam::0:role/x\":{\"Statement\":[{" ALLOW "}]}}}",
-		 "roles.arn:aws:iam::0:role/x.Statement[0].Principal"},
-		{"{\"accessKeys\":{}}", "accessKeys"},
-		{KEY(""), "accessKeys[0].accessKeyId"},
-		{KEY("\"accessKeyId\":\"AKIA1\""), "accessKeys[0].secretAccessKey"},
-		{KEY("\"accessKeyId\":\"AKIA1\",\"secretAccessKey\":\"SeCrEt\""),
-		 "accessKeys[0].secretAccessKey"},
-		{KEY("\"accessKeyId\":\"AKIA1\",\"secretAccessKey\":\"SeCrEt SeCrEt SeCrEt\""),
-		 "accessKeys[0].secretAccessKey"},
-		{KEY("\"accessKeyId\":\"AKIA1\",\"secretAccessKey\":[\"SeCrEt\"]"),
-		 "accessKeys[0].secretAccessKey"},
-		{KEY("\"accessKeyId\":\"AK/1\",\"secretAccessKey\":\"SeCrEtSeCrEtSeCrEt\""),
-		 "accessKeys[0]"},
-		{KEY("\"accessKeyId\":\"AKIA1\",\"secretAccesKey\":\"SeCrEtSeCrEtSeCrEt\""),
-		 "accessKeys[0].secretAccesKey"},
-	};
-
-	for (size_t i = 0; i < COUNT(cases); i++) {
+	for (size_t i = 0; i < COUNT(refused); i++) {
 		struct access *a = NULL;
 		struct error e;
 
-		if (parse(cases[i].text, &a, &e) == 0)
-			fail_msg("%s: taken", cases[i].text);
-		if (strcmp(e.field, cases[i].field) != 0)
-			fail_msg("%s: %s: not %s", cases[i].text, e.message, cases[i].field);
+		if (parse(refused[i].text, &a, &e) == 0)
+			fail_msg("%s: taken", refused[i].text);
+		if (strcmp(e.field, refused[i].field) != 0)
+			fail_msg("%s: %s: not %s", refused[i].text, e.message, refused[i].field);
 		assert_null(strstr(e.message, "SeCrEt"));
 		assert_null(strstr(e.value, "SeCrEt"));
 	}
