@@ -222,7 +222,7 @@ int action_parse(const struct action *a, const struct alias *alias, const cJSON 
 /* The parameters as rows under the names of this dialect (`alias` NULL: our own), of a struct of
  * `*ret_size` bytes: for telling what there is, and for checking one value alone. Returns how many.
  */
-#define ACTION_ROWS_MAX 64
+#define ACTION_ROWS_MAX 56
 size_t action_rows(const struct action *a, const struct alias *alias,
 		   struct row ret[static ACTION_ROWS_MAX], size_t *ret_size);
 

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "util/str.h"
 
@@ -36,6 +37,50 @@ void problems_add(struct problems *p, enum error_code code, const char *path, co
 	(void)str_copy(new->text, sizeof(new->text), text);
 	(void)str_copy(new->path, sizeof(new->path), path);
 	str_make_line(new->path);
+}
+
+/* An error's message begins with its field, which the path says here. */
+static const char *without_field(const struct error *e)
+{
+	size_t n = strlen(e->field);
+
+	if (n > 0 && strncmp(e->message, e->field, n) == 0 && str_starts(e->message + n, ": "))
+		return e->message + n + 2;
+	return e->message;
+}
+
+void problems_add_error(struct problems *p, const char *path, const char *prefix,
+			const struct error *e)
+{
+	size_t n = strlen(prefix);
+	const char *field = e->field;
+	char at[PROBLEM_PATH_MAX];
+
+	if (n > 0 && strncmp(field, prefix, n) == 0)
+		field += field[n] == '.' ? n + 1 : n;
+	problems_add(p, e->code, field[0] ? problem_path(at, path, field) : path, "%s",
+		     without_field(e));
+}
+
+const char *problem_path(char ret[static PROBLEM_PATH_MAX], const char *parent, const char *name)
+{
+	char path[PROBLEM_PATH_MAX] = "", shown[65] = "";
+	struct text t = TEXT(path), s = TEXT(shown);
+
+	text_add_escaped(&s, name);
+	text_add(&t, "%s%s%s", parent, parent[0] ? "." : "", shown);
+	memcpy(ret, path, sizeof(path));
+	return ret;
+}
+
+const char *problem_path_at(char ret[static PROBLEM_PATH_MAX], const char *parent, size_t i)
+{
+	char path[PROBLEM_PATH_MAX] = "";
+	struct text t = TEXT(path);
+
+	text_add(&t, "%s[%zu]", parent, i);
+	memcpy(ret, path, sizeof(path));
+	return ret;
 }
 
 void problems_done(struct problems *p)

@@ -10,10 +10,11 @@
 
 #include "util/err.h"
 
-#define PROBLEMS_MAX 64
+#define PROBLEMS_MAX     64
+#define PROBLEM_PATH_MAX 160
 
 struct problem {
-	char path[160];
+	char path[PROBLEM_PATH_MAX];
 	char text[320];
 };
 
@@ -28,6 +29,22 @@ struct problems {
 void problems_add(struct problems *p, enum error_code code, const char *path, const char *format,
 		  ...) __attribute__((format(printf, 4, 5)));
 void problems_done(struct problems *p);
+
+/* One more would only be counted: whoever walks what anybody sent may stop. */
+static inline bool problems_are_full(const struct problems *p)
+{
+	return p->n == PROBLEMS_MAX || p->dropped > 0;
+}
+
+/* An error about a field, of schema_parse() with `prefix`, in what is at `path`: "PREFIX.percent"
+ * is told at "PATH.percent". */
+void problems_add_error(struct problems *p, const char *path, const char *prefix,
+			const struct error *e);
+
+/* "actions.stress" and "actions.stress[2]"; a name is escaped, and shortened to 64 bytes. Both
+ * return `ret`. */
+const char *problem_path(char ret[static PROBLEM_PATH_MAX], const char *parent, const char *name);
+const char *problem_path_at(char ret[static PROBLEM_PATH_MAX], const char *parent, size_t i);
 
 /* FIS's error members: "message" (at most 1024 bytes, as many problems as fit, the number first),
  * and "problems": [{"path","message"}…] with all of them. NULL: out of memory. */

@@ -108,10 +108,6 @@ struct identity;
 cJSON *template_print(const struct template *t, const struct identity *id);
 cJSON *template_print_summary(const struct template *t, const struct identity *id);
 
-/* "PT5M", "PT1H30M" -> milliseconds. `least_ms`: FIS's own actions last a minute at least. Ours
- * also take "30s" and "500ms". Returns 0 or -EINVAL. Pure. */
-int template_duration(const char *text, bool ours, uint64_t *ret_ms);
-
 /* "COUNT(3)" -> kind and number. Returns 0 or -EINVAL. Pure. */
 int template_selection(const char *text, enum selection_kind *ret, unsigned *ret_n);
 

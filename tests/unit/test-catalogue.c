@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* experiment/catalogue, experiment/fis_call: FIS's actions as this host has them, and what their
+ * parameters come to. */
+#include "test.h"
+
+#include <stdlib.h>
+
+#include "experiment/catalogue.h"
+#include "experiment/identity.h"
+
+static int make(void **state)
+{
+	return catalogue_make();
+}
+
+static int done(void **state)
+{
+	catalogue_free();
+	return 0;
+}
+
+static const char *text(const cJSON *o, const char *name)
+{
+	return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, name));
+}
+
+/* Sorted, without repeats, all to be found, and as FIS bounds them. */
+static void test_catalogue(void **state)
+{
+	assert_true(catalogue_size() > n_actions + 20);
+	for (size_t i = 0; i < catalogue_size(); i++) {
+		const struct fis_action *a = catalogue_at(i);
+
+		assert_true(i == 0 || strcmp(catalogue_at(i - 1)->id, a->id) < 0);
+		assert_ptr_equal(catalogue_find(a->id), a);
+		assert_null(catalogue_why_not(a->id));
+		assert_true(strlen(a->id) < 128 && strlen(a->description) <= 512);
+	}
+	assert_null(catalogue_find(""));
+	assert_null(catalogue_find("aws:ecs:task-cpu"));
+	assert_null(catalogue_find("host:aws:fis:wait"));
+	for (size_t i = 0; i < n_actions; i++) {
+		char id[128] = "host:";
+
+		assert_non_null(catalogue_find(strcat(id, actions[i]->name)));
+	}
+}
+
+/* The actions of FIS that the issue names are there, with the one target key of their service. */
+static void test_fis_actions(void **state)
+{
+	static const struct {
+		const char *id, *key, *type;
+	} expected[] = {
+		{"aws:cloudwatch:assert-alarm-state", NULL, NULL},
+		{"aws:ebs:pause-volume-io", "Volumes", "aws:ec2:ebs-volume"},
+		{"aws:ec2:reboot-instances", "Instances", "aws:ec2:instance"},
+		{"aws:ec2:stop-instances", "Instances", "aws:ec2:instance"},
+		{"aws:ecs:task-cpu-stress", "Tasks", "aws:ecs:task"},
+		{"aws:ecs:task-io-stress", "Tasks", "aws:ecs:task"},
+		{"aws:ecs:task-kill-process", "Tasks", "aws:ecs:task"},
+		{"aws:ecs:task-network-blackhole-port", "Tasks", "aws:ecs:task"},
+		{"aws:ecs:task-network-latency", "Tasks", "aws:ecs:task"},
+		{"aws:ecs:task-network-packet-loss", "Tasks", "aws:ecs:task"},
+		{"aws:eks:pod-cpu-stress", "Pods", "aws:eks:pod"},
+		{"aws:eks:pod-io-stress", "Pods", "aws:eks:pod"},
+		{"aws:eks:pod-memory-stress", "Pods", "aws:eks:pod"},
+		{"aws:eks:pod-network-blackhole-port", "Pods", "aws:eks:pod"},
+		{"aws:eks:pod-network-latency", "Pods", "aws:eks:pod"},
+		{"aws:eks:pod-network-packet-loss", "Pods", "aws:eks:pod"},
+		{"aws:fis:wait", NULL, NULL},
+		{"aws:network:disrupt-connectivity", "Subnets", "aws:ec2:subnet"},
+		{"aws:ssm:send-command", "Instances", "aws:ec2:instance"},
+	};
+	size_t n = 0;
+
+	for (size_t i = 0; i < COUNT(expected); i++) {
+		const struct fis_action *a = catalogue_find(expected[i].id);
+
+		assert_non_null(a);
+		assert_int_equal(a->n_keys, expected[i].key ? 1 : 0);
+		assert_int_equal(a->target_required, expected[i].key != NULL);
+		if (expected[i].key) {
+			assert_string_equal(a->keys[0].key, expected[i].key);
+			assert_string_equal(a->keys[0].type->name, expected[i].type);
+			assert_ptr_equal(fis_action_key(a, expected[i].key), a->keys[0].type);
+		}
+		assert_null(fis_action_key(a, "Roles"));
+	}
+	for (size_t i = 0; i < catalogue_size(); i++)
+		n += strncmp(catalogue_at(i)->id, "aws:", 4) == 0;
+	assert_int_equal(n, COUNT(expected));
+}
+
+/* Whatever a target is told by, the action has it: faults are aimed by it. */
+static void test_keys(void **state)
+{
+	for (size_t i = 0; i < catalogue_size(); i++) {
+		const struct fis_action *a = catalogue_at(i);
+
+		for (size_t k = 0; k < a->n_keys; k++) {
+			const char *carrier = a->keys[k].type->fault_parameter;
+			struct row rows[ACTION_ROWS_MAX];
+			size_t size, n, found = 0;
+
+			if (!carrier)
+				continue;
+			n = action_rows(a->action, a->alias, rows, &size);
+			for (size_t r = 0; r < n; r++)
+				found += strcmp(rows[r].name, carrier) == 0;
+			if (found != 1)
+				fail_msg("%s has no %s for its %s", a->id, carrier, a->keys[k].key);
+		}
+	}
+	assert_non_null(fis_action_key(catalogue_find("host:process-kill"), "Processes"));
+	assert_non_null(fis_action_key(catalogue_find("host:process-kill"), "Tasks"));
+	assert_null(fis_action_key(catalogue_find("host:process-kill"), "Interfaces"));
+	assert_non_null(fis_action_key(catalogue_find("host:network-loss"), "Interfaces"));
+	assert_non_null(fis_action_key(catalogue_find("host:disk-freeze"), "Mounts"));
+	assert_non_null(fis_action_key(catalogue_find("host:service-stop"), "Units"));
+	assert_null(fis_action_key(catalogue_find("host:service-stop"), "Containers"));
+	assert_int_equal(catalogue_find("host:wait")->n_keys, 0);
+}
+
+static void test_why_not(void **state)
+{
+	assert_non_null(strstr(catalogue_why_not("aws:fis:inject-api-throttle-error"), "its own API"));
+	assert_non_null(catalogue_why_not("aws:rds:failover-db-cluster"));
+	assert_non_null(catalogue_why_not("aws:ecs:stop-task"));
+	assert_null(catalogue_why_not("aws:rds:no-such-thing"));
+	assert_null(catalogue_why_not("aws:ecs:task-cpu-stress"));
+}
+
+/* Parameters as GetAction tells them. */
+
+static const struct fis_parameter *find(const struct fis_parameter *p, size_t n, const char *name)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (strcmp(p[i].name, name) == 0)
+			return &p[i];
+	}
+	return NULL;
+}
+
+static void test_parameters(void **state)
+{
+	struct fis_parameter p[FIS_PARAMETERS_MAX];
+	size_t n;
+
+	for (size_t i = 0; i < catalogue_size(); i++) {
+		n = fis_action_parameters(catalogue_at(i), p);
+		assert_true(n <= FIS_PARAMETERS_MAX);
+		for (size_t k = 0; k < n; k++) {
+			assert_true(p[k].description[0] && strlen(p[k].name) <= 64);
+			assert_ptr_equal(find(p, n, p[k].name), &p[k]);
+		}
+	}
+	n = fis_action_parameters(catalogue_find("aws:ecs:task-network-blackhole-port"), p);
+	assert_null(find(p, n, "container"));
+	assert_true(find(p, n, "port")->required && find(p, n, "duration")->required);
+	assert_false(find(p, n, "protocol")->required);
+	n = fis_action_parameters(catalogue_find("aws:ebs:pause-volume-io"), p);
+	assert_int_equal(n, 1);
+	assert_string_equal(p[0].name, "duration");
+	assert_int_equal(fis_action_parameters(catalogue_find("aws:ec2:reboot-instances"), p), 0);
+	assert_int_equal(fis_action_parameters(catalogue_find("aws:ec2:stop-instances"), p), 0);
+	assert_int_equal(fis_action_parameters(catalogue_find("host:kernel-panic"), p) > 0, true);
+	n = fis_action_parameters(catalogue_find("aws:eks:pod-memory-stress"), p);
+	assert_non_null(find(p, n, "kubernetesServiceAccount"));
+	assert_null(find(p, n, "cgroup"));
+	n = fis_action_parameters(catalogue_find("host:process-kill"), p);
+	assert_false(find(p, n, "duration")->required);
+	n = fis_action_parameters(catalogue_find("host:service-stop"), p);
+	assert_non_null(find(p, n, "unit"));
+}
+
+static void test_print(void **state)
+{
+	static const struct identity id = {
+		.partition = "aws", .region = "eu-west-1", .account = "111122223333"};
+
+	for (size_t i = 0; i < catalogue_size(); i++) {
+		cJSON *full = catalogue_print(catalogue_at(i), &id);
+		cJSON *summary = catalogue_print_summary(catalogue_at(i), &id);
+
+		assert_int_equal(cJSON_GetArraySize(full), 6);
+		assert_int_equal(cJSON_GetArraySize(summary), 5);
+		cJSON_Delete(cJSON_DetachItemFromObject(full, "parameters"));
+		assert_true(cJSON_Compare(full, summary, true));
+		cJSON_Delete(full);
+		cJSON_Delete(summary);
+	}
+	cJSON *o = catalogue_print(catalogue_find("aws:fis:wait"), &id);
+	const cJSON *duration = cJSON_GetObjectItem(cJSON_GetObjectItem(o, "parameters"), "duration");
+
+	assert_string_equal(text(o, "arn"), "arn:aws:fis:eu-west-1:111122223333:action/aws:fis:wait");
+	assert_true(cJSON_IsTrue(cJSON_GetObjectItem(duration, "required")));
+	cJSON_Delete(o);
+	o = catalogue_print(catalogue_find("aws:ssm:send-command"), &id);
+	assert_string_equal(text(cJSON_GetObjectItem(cJSON_GetObjectItem(o, "targets"), "Instances"),
+				 "resourceType"),
+			    "aws:ec2:instance");
+	cJSON_Delete(o);
+}
+
+/* What parameters come to. `target`: the key, or NULL. `problems`: one a line, "PATH: TEXT". */
+
+struct outcome {
+	int r;
+	struct fis_call call;
+	char told[4096];
+};
+
+static void parse(const char *id, const char *key, const char *json, struct outcome *ret)
+{
+	const struct fis_action *a = catalogue_find(id);
+	struct problems problems = {0};
+	cJSON *parameters = cJSON_Parse(json);
+	struct text t = TEXT(ret->told);
+
+	assert_non_null(a);
+	assert_non_null(parameters);
+	ret->told[0] = '\0';
+	ret->r = fis_call_parse(a, key ? fis_action_key(a, key) : NULL, parameters, "p", &ret->call,
+				&problems);
+	for (size_t i = 0; i < problems.n; i++)
+		text_add(&t, "%s: %s\n", problems.problem[i].path, problems.problem[i].text);
+	assert_int_equal(ret->r < 0, problems.n > 0);
+	problems_done(&problems);
+	cJSON_Delete(parameters);
+}
+
+static void test_good(void **state)
+{
+	static const struct {
+		const char *id, *key, *parameters;
+		const char *action, *printed; /* of the request that comes of it */
+		uint64_t fault_ms, action_ms;
+	} cases[] = {
+		{"host:cpu-stress", NULL, "{\"percent\":\"50\",\"duration\":\"30s\"}", "cpu-stress",
+		 "{\"percent\":\"50\"}", 30000, 30000},
+		{"host:cpu-stress", "Containers", "{\"duration\":\"PT1M\"}", "cpu-stress", "{}", 60000,
+		 60000},
+		{"host:network-loss", "Interfaces", "{\"ports\":\"80,443\",\"duration\":\"500ms\"}",
+		 "network-loss", "{\"ports\":\"80,443\"}", 500, 500},
+		{"host:process-kill", "Processes", "{}", "process-kill", "{}", 0, 0},
+		{"host:process-kill", NULL, "{\"name\":\"x\",\"interval\":\"1s\",\"duration\":\"9s\"}",
+		 "process-kill", "{\"name\":\"x\",\"interval\":\"1s\"}", 9000, 9000},
+		{"host:disk-freeze", "Mounts", "{\"duration\":\"1s\"}", "disk-freeze", "{}", 1000, 1000},
+		{"host:wait", NULL, "{\"duration\":\"5ms\"}", "", "null", 0, 5},
+		{"aws:fis:wait", NULL, "{\"duration\":\"PT12H\"}", "", "null", 0, 43200000},
+		{"aws:ecs:task-cpu-stress", "Tasks",
+		 "{\"duration\":\"PT5M\",\"percent\":\"80\",\"workers\":\"0\",\"installDependencies\":\"True\"}",
+		 "aws:ecs:task-cpu-stress",
+		 "{\"percent\":\"80\",\"workers\":\"0\",\"installDependencies\":\"True\"}", 300000, 300000},
+		{"aws:ecs:task-kill-process", "Tasks", "{\"processName\":\"nginx\"}",
+		 "aws:ecs:task-kill-process", "{\"processName\":\"nginx\"}", 0, 0},
+		{"aws:ecs:task-network-latency", "Tasks",
+		 "{\"duration\":\"PT2M\",\"delayMilliseconds\":\"100\",\"jitterMilliseconds\":\"0\",\"sources\":\"10.0.0.0/16,example.com\",\"useEcsFaultInjectionEndpoints\":\"true\"}",
+		 "aws:ecs:task-network-latency",
+		 "{\"delayMilliseconds\":\"100\",\"jitterMilliseconds\":\"0\",\"sources\":\"10.0.0.0/16,example.com\",\"useEcsFaultInjectionEndpoints\":\"true\"}",
+		 120000, 120000},
+		{"aws:eks:pod-memory-stress", "Pods",
+		 "{\"duration\":\"PT1M\",\"percent\":\"80\",\"workers\":\"1\",\"kubernetesServiceAccount\":\"fis\",\"maxErrorsPercent\":\"20\"}",
+		 "aws:eks:pod-memory-stress",
+		 "{\"percent\":\"80\",\"workers\":\"1\",\"kubernetesServiceAccount\":\"fis\",\"maxErrorsPercent\":\"20\"}",
+		 60000, 60000},
+		{"aws:ebs:pause-volume-io", "Volumes", "{\"duration\":\"PT1S\"}",
+		 "aws:ebs:pause-volume-io", "{}", 1000, 1000},
+		{"aws:ec2:reboot-instances", "Instances", "{}", "aws:ec2:reboot-instances", "{}", 0, 0},
+		{"aws:network:disrupt-connectivity", "Subnets",
+		 "{\"duration\":\"PT2M\",\"scope\":\"prefix-list\",\"prefixListIdentifier\":\"pl-1\"}",
+		 "aws:network:disrupt-connectivity",
+		 "{\"scope\":\"prefix-list\",\"prefixListIdentifier\":\"pl-1\"}", 120000, 120000},
+		{"aws:ssm:send-command", "Instances",
+		 "{\"documentArn\":\"arn:aws:ssm:us-east-1::document/AWSFIS-Run-CPU-Stress\",\"documentParameters\":\"{\\\"DurationSeconds\\\": \\\"120\\\", \\\"InstallDependencies\\\": \\\"True\\\", \\\"CPU\\\": [\\\"0\\\"]}\",\"duration\":\"PT3M\"}",
+		 "AWSFIS-Run-CPU-Stress",
+		 "{\"DurationSeconds\":\"120\",\"InstallDependencies\":\"True\",\"CPU\":\"0\"}", 120000,
+		 180000},
+		{"aws:ssm:send-command", "Instances",
+		 "{\"documentArn\":\"arn:aws-cn:ssm:cn-north-1:123456789012:document/AWSFIS-Run-Kill-Process\",\"documentVersion\":\"$LATEST\",\"documentParameters\":\"{\\\"ProcessName\\\":\\\"a\\\"}\",\"duration\":\"PT1M\"}",
+		 "AWSFIS-Run-Kill-Process", "{\"ProcessName\":\"a\"}", 0, 60000},
+		{"aws:ssm:send-command", "Instances",
+		 "{\"documentArn\":\"arn:aws:ssm:us-east-1::document/AWSFIS-Run-Network-Latency-Sources\",\"documentParameters\":\"{\\\"Sources\\\":[\\\"10.0.0.1\\\",\\\"10.0.0.2\\\"],\\\"DurationSeconds\\\":\\\"60\\\"}\",\"duration\":\"PT1M\"}",
+		 "AWSFIS-Run-Network-Latency-Sources",
+		 "{\"Sources\":[\"10.0.0.1\",\"10.0.0.2\"],\"DurationSeconds\":\"60\"}", 60000, 60000},
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct outcome o;
+		char *printed;
+
+		parse(cases[i].id, cases[i].key, cases[i].parameters, &o);
+		if (o.r < 0)
+			fail_msg("%s %s: %s", cases[i].id, cases[i].parameters, o.told);
+		assert_string_equal(o.call.action, cases[i].action);
+		assert_int_equal(o.call.fault_ms, cases[i].fault_ms);
+		assert_int_equal(o.call.action_ms, cases[i].action_ms);
+		printed = cJSON_PrintUnformatted(o.call.parameters);
+		assert_string_equal(printed ? printed : "null", cases[i].printed);
+		free(printed);
+		fis_call_done(&o.call);
+	}
+}
+
+static void test_max_errors(void **state)
+{
+	struct outcome o;
+
+	parse("aws:eks:pod-cpu-stress", "Pods", "{\"duration\":\"PT1M\",\"maxErrorsPercent\":\"30\"}",
+	      &o);
+	assert_int_equal(o.call.max_errors_percent, 30);
+	fis_call_done(&o.call);
+}
+
+static void test_assertion(void **state)
+{
+	struct outcome o;
+
+	parse("aws:cloudwatch:assert-alarm-state", NULL,
+	      "{\"alarmArns\":\"arn:aws:cloudwatch:us-east-1:111122223333:alarm:a, arn:aws:cloudwatch:us-east-1:111122223333:alarm:b c\",\"alarmStates\":\"OK,INSUFFICIENT_DATA\"}",
+	      &o);
+	assert_int_equal(o.r, 0);
+	assert_int_equal(o.call.n_alarms, 2);
+	assert_string_equal(o.call.alarms[1], "arn:aws:cloudwatch:us-east-1:111122223333:alarm:b c");
+	assert_true(fis_call_alarm_is_fine(&o.call, "OK"));
+	assert_true(fis_call_alarm_is_fine(&o.call, "INSUFFICIENT_DATA"));
+	assert_false(fis_call_alarm_is_fine(&o.call, "ALARM"));
+	assert_false(fis_call_alarm_is_fine(&o.call, ""));
+	fis_call_done(&o.call);
+}
+
+static void test_bad(void **state)
+{
+#define DOCUMENT "\"documentArn\":\"arn:aws:ssm:us-east-1::document/AWSFIS-Run-CPU-Stress\",\"duration\":\"PT1M\","
+	static const struct {
+		const char *id, *key, *parameters, *told;
+	} cases[] = {
+#include "catalogue-bad.h"
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct outcome o;
+
+		parse(cases[i].id, cases[i].key, cases[i].parameters, &o);
+		if (o.r == 0 || strcmp(o.told, cases[i].told) != 0)
+			fail_msg("%s %s %s\n%s", cases[i].id, cases[i].key ? cases[i].key : "",
+				 cases[i].parameters, o.told);
+		assert_int_equal(o.r, -EINVAL);
+		assert_null(o.call.parameters);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_catalogue),  cmocka_unit_test(test_fis_actions),
+		cmocka_unit_test(test_keys),	   cmocka_unit_test(test_why_not),
+		cmocka_unit_test(test_parameters), cmocka_unit_test(test_print),
+		cmocka_unit_test(test_good),	   cmocka_unit_test(test_max_errors),
+		cmocka_unit_test(test_assertion),  cmocka_unit_test(test_bad),
+	};
+
+	return cmocka_run_group_tests_name("catalogue", tests, make, done);
+}
