@@ -21,9 +21,14 @@ struct cloud_setup {
 };
 
 int cloud_start(const struct cloud_setup *setup, struct cloud **ret);
-void cloud_stop(struct cloud *c); /* cancels all; free after the loop has run once more */
+void cloud_stop(struct cloud *c); /* NULL: nothing. Cancels all; free after the loop
+				   * has run once more */
 void cloud_free(struct cloud *c);
 struct fetcher *cloud_fetcher(struct cloud *c);
+
+struct cloud_tag {
+	char key[385], value[1025]; /* EC2: 128 and 256 characters, in UTF-8 */
+};
 
 /* What instance metadata says of this host; "" what it does not. */
 struct cloud_instance {
@@ -31,15 +36,14 @@ struct cloud_instance {
 	char region[32], account[16], partition[32];
 	char availability_zone[32], availability_zone_id[32];
 	char vpc_id[32], subnet_id[32], private_ip[48];
-	struct cloud_tag {
-		char key[129], value[257];
-	} * tags; /* when the instance allows them in its metadata; owned by the callback's caller
-		   */
+	const struct cloud_tag *tags; /* when the instance allows them in its metadata */
 	size_t n_tags;
 };
 
-/* Asks it all; `i` is NULL when there is no metadata service (or none is to be asked), and that is
- * told within 2 s. Returns 0 or a negative errno. */
+/* Asks it all; `i` is NULL when there is no metadata service (or none is to be asked, or this is no
+ * EC2 instance: 169.254.169.254 is asked only where the firmware says so), and that is told within
+ * 2 s. Valid during the callback, which is called on the loop, never from within this, and not
+ * after cloud_stop(). Returns 0 or a negative errno. */
 typedef void (*cloud_instance_fn)(const struct cloud_instance *i, void *arg);
 int cloud_instance(struct cloud *c, cloud_instance_fn done, void *arg);
 
@@ -51,13 +55,16 @@ struct cloud_call {
 	const char *region;
 	const char *endpoint; /* URL with its path */
 	const char *method;
-	const char *const *headers;
+	const char *const *headers; /* NULL-terminated, at most 16; may be NULL. All are signed */
 	const char *body;
 	size_t body_length;
-	uint64_t timeout_ms;
+	uint64_t timeout_ms; /* for all of it; asking for credentials may take 2 s more */
 	size_t answer_max;
 };
 struct cloud_calling;
+/* As fetch(): what the call says is copied, `done` is never called from within this. A call that
+ * cannot be signed is told through `done` (-ENOKEY and such), with why. Returns 0 or a negative
+ * errno: -ENOMEM, -E2BIG, -ESHUTDOWN. */
 int cloud_call(struct cloud *c, const struct cloud_call *call, fetch_fn done, void *arg,
 	       struct cloud_calling **ret);
 void cloud_call_cancel(struct cloud_calling *c); /* NULL: nothing; `done` is not called */
