@@ -23,14 +23,15 @@
 #define ANSWER_START         2048
 #define HEADER_LINE_MAX      16384 /* a session token is a few kB */
 
-#define CURL_FUNCTIONS(X)                                                                   \
-	X(global_init)                                                                      \
-	X(easy_init)                                                                        \
-	X(easy_setopt)                                                                      \
-	X(easy_getinfo) X(easy_cleanup) X(easy_strerror) X(multi_init) X(multi_setopt)      \
-		X(multi_add_handle) X(multi_remove_handle) X(multi_socket_action)           \
-			X(multi_info_read) X(multi_assign) X(multi_cleanup) X(slist_append) \
-				X(slist_free_all) X(url) X(url_set) X(url_cleanup)
+#define CURL_FUNCTIONS(X)                                                                         \
+	X(global_init)                                                                            \
+	X(easy_init)                                                                              \
+	X(easy_setopt)                                                                            \
+	X(easy_getinfo)                                                                           \
+	X(easy_cleanup)                                                                           \
+	X(easy_strerror) X(multi_init) X(multi_setopt) X(multi_add_handle) X(multi_remove_handle) \
+		X(multi_socket_action) X(multi_info_read) X(multi_assign) X(multi_cleanup)        \
+			X(slist_append) X(slist_free_all) X(url) X(url_set) X(url_cleanup)
 
 #define CURL_MEMBER(name) __typeof__(curl_##name) *name;
 static struct {
@@ -68,9 +69,29 @@ struct fetching {
 	char why[CURL_ERROR_SIZE];
 };
 
+#define CURL_ROW(name) {"curl_" #name, (void **)&lib.name},
+static const struct {
+	const char *name;
+	void **function; /* as POSIX has it: dlsym() gives them as data */
+} lib_rows[] = {CURL_FUNCTIONS(CURL_ROW)};
+
+static int find_functions(void *so)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(lib_rows); i++) {
+		*lib_rows[i].function = dlsym(so, lib_rows[i].name);
+		if (!*lib_rows[i].function) {
+			log_warning("nothing can be fetched: libcurl has no %s()",
+				    lib_rows[i].name);
+			return -ELIBACC;
+		}
+	}
+	return lib.global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK ? 0 : -ENOMEM;
+}
+
 static int load_library(void)
 {
 	void *so;
+	int r;
 
 	if (lib.loaded)
 		return 0;
@@ -79,21 +100,11 @@ static int load_library(void)
 		log_warning("nothing can be fetched: %s", dlerror());
 		return -ELIBACC;
 	}
-#define CURL_LOAD(name)                                                            \
-	do {                                                                       \
-		*(void **)&lib.name = dlsym(so, "curl_" #name);                    \
-		if (!lib.name) {                                                   \
-			log_warning("nothing can be fetched: libcurl is too old: " \
-				    "no curl_" #name "()");                        \
-			(void)dlclose(so);                                         \
-			return -ELIBACC;                                           \
-		}                                                                  \
-	} while (0);
-	CURL_FUNCTIONS(CURL_LOAD)
-	if (lib.global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
-		return -ENOMEM;
-	lib.loaded = true; /* for good: it cannot be unloaded while its TLS library is in use */
-	return 0;
+	r = find_functions(so);
+	if (r < 0)
+		(void)dlclose(so);
+	lib.loaded = r == 0; /* for good: its TLS library cannot be unloaded */
+	return r;
 }
 
 /* What became of requests */
@@ -507,12 +518,24 @@ static int set_headers(struct fetching *x, const struct fetch_request *q)
 	return 0;
 }
 
+static int set_callbacks(struct fetching *x)
+{
+	SET(x, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
+	SET(x, CURLOPT_WRITEFUNCTION, on_answer);
+	SET(x, CURLOPT_WRITEDATA, x);
+	SET(x, CURLOPT_ERRORBUFFER, x->why);
+	SET(x, CURLOPT_PRIVATE, x);
+	return 0;
+}
+
 static int set_all(struct fetching *x, const struct fetch_request *q)
 {
 	int r = set_method(x, q);
 
 	if (r == 0)
 		r = set_headers(x, q);
+	if (r == 0)
+		r = set_callbacks(x);
 	if (r < 0)
 		return r;
 	SET(x, CURLOPT_URL, q->url);
@@ -525,11 +548,6 @@ static int set_all(struct fetching *x, const struct fetch_request *q)
 	SET(x, CURLOPT_QUICK_EXIT, 1L);
 	if (!q->by_proxy)
 		SET(x, CURLOPT_PROXY, "");
-	SET(x, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
-	SET(x, CURLOPT_WRITEFUNCTION, on_answer);
-	SET(x, CURLOPT_WRITEDATA, x);
-	SET(x, CURLOPT_ERRORBUFFER, x->why);
-	SET(x, CURLOPT_PRIVATE, x);
 	return 0;
 }
 

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What test-cloud.c asks: a web server, instance metadata (IMDSv2 only), a container's credentials agent, and an API
+that checks Signature Version 4 by the book. Loopback only. Says its port, and ends when its standard input does."""
+
+import hashlib
+import hmac
+import http.server
+import json
+import sys
+import threading
+import time
+import urllib.parse
+
+KEYS = {  # access key -> (secret, session token)
+    "AKIDENVIRONMENT": ("environment/secret+key", "environment/session+token=="),
+    "AKIDPLAIN": ("plain/secret+key", None),
+    "AKIDCONTAINER": ("container/secret+key", "container/session+token=="),
+    "AKIDROLE": ("role/secret+key", "role/session+token=="),
+}
+DOCUMENT = {
+    "accountId": "123456789012",
+    "architecture": "x86_64",
+    "availabilityZone": "eu-central-1b",
+    "imageId": "ami-0123456789abcdef0",
+    "instanceId": "i-0123456789abcdef0",
+    "instanceType": "m7i.large",
+    "privateIp": "10.1.2.3",
+    "region": "eu-central-1",
+    "version": "2017-09-30",
+}
+MAC = "02:00:00:00:00:01"
+METADATA = {
+    "dynamic/instance-identity/document": json.dumps(DOCUMENT),
+    "meta-data/services/partition": "aws",
+    "meta-data/placement/availability-zone-id": "euc1-az3",
+    "meta-data/mac": MAC,
+    f"meta-data/network/interfaces/macs/{MAC}/vpc-id": "vpc-0123456789abcdef0",
+    f"meta-data/network/interfaces/macs/{MAC}/subnet-id": "subnet-0123456789abcdef0",
+    "meta-data/tags/instance": "Name\nté:am",
+    "meta-data/tags/instance/Name": "web 1",
+    "meta-data/tags/instance/té:am": "påyments",
+    "meta-data/iam/security-credentials/": "the-role",
+}
+
+over = threading.Event()
+counts = {}
+
+
+def credentials_of(key):
+    secret, token = KEYS[key]
+    expires = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3600))
+    return json.dumps(
+        {"Code": "Success", "AccessKeyId": key, "SecretAccessKey": secret, "Token": token, "Expiration": expires}
+    )
+
+
+def why_not_signed(request, body):
+    """Signature Version 4, checked as AWS describes it; "" when all is well."""
+    kind, _, rest = request.headers.get("Authorization", "").partition(" ")
+    if kind != "AWS4-HMAC-SHA256":
+        return "not signed"
+    parts = dict(p.strip().split("=", 1) for p in rest.split(","))
+    access, date, region, service, end = parts["Credential"].split("/")
+    if access not in KEYS or end != "aws4_request":
+        return f"unknown key {access}"
+    secret, token = KEYS[access]
+    present = {name.lower(): " ".join(value.split()) for name, value in request.headers.items()}
+    if present.get("x-amz-security-token") != token:
+        return "another session token"
+    must = {"host"} | {n for n in present if n.startswith("x-amz-") or n == "content-type"}
+    signed = parts["SignedHeaders"].split(";")
+    if signed != sorted(signed) or not must <= set(signed) or "x-amz-date" not in signed:
+        return f"signed are {signed} of {sorted(must)}"
+    if service == "s3" and "x-amz-content-sha256" not in signed:
+        return "S3 wants x-amz-content-sha256"
+    digest = hashlib.sha256(body).hexdigest()
+    payload = present.get("x-amz-content-sha256", digest)
+    if payload not in (digest, "UNSIGNED-PAYLOAD"):
+        return "another body"
+    url = urllib.parse.urlsplit(request.path)
+    query = "&".join(sorted(url.query.split("&"))) if url.query else ""
+    headers = "".join(f"{n}:{present[n]}\n" for n in signed)
+    canonical = "\n".join([request.command, url.path, query, headers, ";".join(signed), payload])
+    scope = "/".join([date, region, service, end])
+    text = "\n".join([kind, present["x-amz-date"], scope, hashlib.sha256(canonical.encode()).hexdigest()])
+    key = ("AWS4" + secret).encode()
+    for part in (date, region, service, end):
+        key = hmac.digest(key, part.encode(), "sha256")
+    if hmac.digest(key, text.encode(), "sha256").hex() != parts["Signature"]:
+        return "wrong signature"
+    return ""
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *args):
+        pass
+
+    def answer(self, status, text=""):
+        data = text if isinstance(text, bytes) else text.encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def metadata(self, path):
+        """Every answer but the token's needs the token."""
+        if path == "api/token":
+            if self.command != "PUT" or not self.headers.get("X-aws-ec2-metadata-token-ttl-seconds"):
+                return self.answer(400)
+            return self.answer(200, "the-token")
+        if self.headers.get("X-aws-ec2-metadata-token") != "the-token":
+            return self.answer(401)
+        path = urllib.parse.unquote(path)
+        if path == "meta-data/iam/security-credentials/the-role":
+            return self.answer(200, credentials_of("AKIDROLE"))
+        return self.answer(200, METADATA[path]) if path in METADATA else self.answer(404)
+
+    def container(self):
+        if self.headers.get("Authorization") != "the container's token":
+            return self.answer(401)
+        return self.answer(200, credentials_of("AKIDCONTAINER"))
+
+    def signed(self, body):
+        why = why_not_signed(self, body)
+        scope = self.headers.get("Authorization", "").partition("Credential=")[2].partition(",")[0]
+        return self.answer(403, why) if why else self.answer(200, f"{self.command} {scope} {body.decode()}")
+
+    def handle_one(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        url = urllib.parse.urlsplit(self.path)
+        kind, _, rest = url.path[1:].partition("/")
+        counts[kind] = counts.get(kind, 0) + 1
+        if kind == "plain":
+            self.answer(200, f"{self.command} {self.headers.get('X-Test', '')} {body.decode()}")
+        elif kind == "status":
+            self.answer(int(rest), "as you wish")
+        elif kind == "moved":
+            self.send_response(302)
+            self.send_header("Location", "/plain")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+        elif kind == "large":
+            self.answer(200, b"x" * int(rest))
+        elif kind == "cut":
+            self.send_response(200)
+            self.send_header("Content-Length", "1000")
+            self.end_headers()
+            self.wfile.write(b"half")
+            self.close_connection = True
+        elif kind == "silent":
+            over.wait()
+            self.close_connection = True
+        elif kind == "count":
+            self.answer(200, str(counts.get(rest, 0)))
+        elif kind in ("imds", "no-role"):
+            if kind == "no-role" and "security-credentials" in rest:
+                self.answer(404)
+            else:
+                self.metadata(rest.removeprefix("latest/"))
+        elif kind == "no-imds":
+            self.answer(404)
+        elif kind == "container":
+            self.container()
+        elif kind == "signed":
+            self.signed(body)
+        else:
+            self.answer(404)
+
+    do_GET = do_POST = do_PUT = handle_one
+
+
+class Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, request, client_address):
+        """Clients that go away in the middle are what the tests are about."""
+
+
+def main():
+    server = Server(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    print(server.server_address[1], flush=True)
+    sys.stdin.read()
+    over.set()
+    server.shutdown()
+
+
+if __name__ == "__main__":
+    main()
