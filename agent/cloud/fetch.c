@@ -23,15 +23,13 @@
 #define ANSWER_START         2048
 #define HEADER_LINE_MAX      16384 /* a session token is a few kB */
 
-#define CURL_FUNCTIONS(X)                                                                         \
-	X(global_init)                                                                            \
-	X(easy_init)                                                                              \
-	X(easy_setopt)                                                                            \
-	X(easy_getinfo)                                                                           \
-	X(easy_cleanup)                                                                           \
-	X(easy_strerror) X(multi_init) X(multi_setopt) X(multi_add_handle) X(multi_remove_handle) \
-		X(multi_socket_action) X(multi_info_read) X(multi_assign) X(multi_cleanup)        \
-			X(slist_append) X(slist_free_all) X(url) X(url_set) X(url_cleanup)
+/* clang-format off */
+#define CURL_FUNCTIONS(X)                                                                   \
+	X(global_init) X(url) X(url_set) X(url_cleanup) X(slist_append) X(slist_free_all)   \
+	X(easy_init) X(easy_setopt) X(easy_getinfo) X(easy_cleanup) X(easy_strerror)        \
+	X(multi_init) X(multi_setopt) X(multi_add_handle) X(multi_remove_handle)            \
+	X(multi_socket_action) X(multi_info_read) X(multi_assign) X(multi_cleanup)
+/* clang-format on */
 
 #define CURL_MEMBER(name) __typeof__(curl_##name) *name;
 static struct {
