@@ -3,6 +3,7 @@
 #include "experiment/resource.h"
 
 #include <errno.h>
+#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -123,6 +124,28 @@ void resource_list_done(struct resource_list *l)
 	*l = (struct resource_list){0};
 }
 
+void resource_list_cut(struct resource_list *l, size_t n)
+{
+	while (l->n > n)
+		resource_done(&l->resource[--l->n]);
+}
+
+void resource_list_keep(struct resource_list *l,
+			bool (*keeps)(const struct resource *r, const void *arg), const void *arg)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < l->n; i++) {
+		struct resource *r = &l->resource[i];
+
+		if (!keeps(r, arg))
+			resource_done(r);
+		else if (n++ != i)
+			l->resource[n - 1] = *r;
+	}
+	l->n = n;
+}
+
 struct resource *resource_list_add(struct resource_list *l)
 {
 	if (l->n == RESOURCES_MAX) {
@@ -198,6 +221,17 @@ bool resource_set(cJSON *object, const char *name, const char *text)
 bool resource_set_number(cJSON *object, const char *name, double number)
 {
 	return cJSON_AddNumberToObject(object, name, number);
+}
+
+bool resource_fits_pattern(const char *text, const char *pattern)
+{
+	return fnmatch(pattern, text, FNM_NOESCAPE) == 0;
+}
+
+bool resource_is_in_zone(const struct identity *id, const char *zone)
+{
+	return !zone[0] || str_eq(zone, id->availability_zone) ||
+	       str_eq(zone, id->availability_zone_id);
 }
 
 /* Files of the host */

@@ -7,6 +7,8 @@
 
 #include "experiment/resource.h"
 #include "host/cgroups.h"
+#include "host/interfaces.h"
+#include "host/mounts.h"
 
 extern const struct resource_type resource_ebs_volume;
 extern const struct resource_type resource_ec2_instance;
@@ -36,6 +38,27 @@ bool resource_set_number(cJSON *object, const char *name, double number);
 
 int resource_no_memory(struct error *e);
 
+/* Interfaces of faultd's namespace, but for what faultd has made itself. */
+#define RESOURCE_INTERFACES_MAX 1024
+struct interface_list {
+	struct interface *interface; /* owned */
+	size_t n, room;
+};
+/* Returns 0 or a negative errno and the error. */
+int resource_interfaces(struct interface_list *ret, struct error *e);
+void interface_list_done(struct interface_list *l);
+
+/* Leaves those for which `keeps` is true, in their order; or the first `n`. */
+void resource_list_keep(struct resource_list *l,
+			bool (*keeps)(const struct resource *r, const void *arg), const void *arg);
+void resource_list_cut(struct resource_list *l, size_t n);
+
+/* Does `text` match a pattern of *, ? and []? Backslashes are characters like any other. */
+bool resource_fits_pattern(const char *text, const char *pattern);
+
+/* Is this host in that zone, by its name or its id? "": yes. */
+bool resource_is_in_zone(const struct identity *id, const char *zone);
+
 /* `path` of the host, as `id` says where it is: "/proc/self/mountinfo". Returns `ret`. */
 #define RESOURCE_PATH_MAX 4096
 const char *resource_path(const struct identity *id, const char *path,
@@ -43,7 +66,25 @@ const char *resource_path(const struct identity *id, const char *path,
 /* NULL: errno says why. */
 FILE *resource_open(const struct identity *id, const char *path);
 
+/* The mounts that can be reached: of several at one place the last. Returns 0 or a negative errno
+ * and the error. */
+struct mount_table {
+	struct mount_line *mount; /* owned */
+	size_t n, room;
+};
+int resource_mounts(const struct identity *id, struct mount_table *ret, struct error *e);
+void mount_table_done(struct mount_table *t);
+
 /* Hierarchies of cgroups. Returns 0 or a negative errno and the error. */
 int resource_cgroups(const struct identity *id, struct cgroup_layout *ret, struct error *e);
+
+/* Where faultd itself runs, in any hierarchy, but for roots. */
+struct own_cgroups {
+	char path[CGROUP_HIERARCHIES_MAX][CGROUP_PATH_MAX];
+	size_t n;
+};
+void resource_own_cgroups(const struct identity *id, struct own_cgroups *ret);
+/* Is it one of these, inside one, or a unit of faultd's? */
+bool resource_is_own_cgroup(const struct own_cgroups *own, const char *path);
 
 #endif
