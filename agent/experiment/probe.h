@@ -9,8 +9,12 @@
  *   {"source": "host:unit", "value": "unit=nginx.service state=active"}
  *   {"source": "host:command", "value": "name=check-database timeout=2s"}
  *
+ * A value with blanks stands in double quotes, within which \" and \\ mean what they stand for;
+ * blanks within quotes further on, as in sample=up{job="a b"}, belong to the value as well.
+ *
  * All of ours take unreadable=stop|ignore (stop): what happens when it cannot be told how things
- * are. */
+ * are. Before the start one look counts: whatever a condition says of repetitions ("for",
+ * "failures") is for an experiment that runs already. */
 #ifndef FAULTD_EXPERIMENT_PROBE_H
 #define FAULTD_EXPERIMENT_PROBE_H
 
@@ -20,6 +24,12 @@
 
 #include "experiment/problems.h"
 #include "plan/schema.h"
+
+#define PROBE_VALUE_MAX  2048 /* FIS's bound */
+#define PROBE_REASON_MAX 320
+#define PROBE_FIRST_MS   10000
+/* A type that asks and waits gives up before, so that it can say itself what it waited for. */
+#define PROBE_TIMEOUT_MAX_MS 9000
 
 struct cloud;
 struct policy;
@@ -41,26 +51,39 @@ enum probe_state {
 
 struct probe;
 
-/* `first`: how it stands before the experiment starts, told once within 10 s of its start; after
- * that only PROBE_FIRED is told, once. `reason`: one line, such as "memory: stalled 160 ms of 1 s;
- * allowed: 150 ms". One that is unreadable and is not to be ignored is told as PROBE_FIRED, with
- * why. Called on the loop, never from within probe_start(). */
+/* `first`: how it stands before the experiment starts, told once within PROBE_FIRST_MS of its
+ * start; after that only PROBE_FIRED is told, once. `reason`: one line, such as "memory: stalled
+ * 160 ms of 1 s; allowed: 150 ms". One that is unreadable and is not to be ignored is told as
+ * PROBE_FIRED, with why. Called on the loop, never from within probe_start(). */
 typedef void (*probe_fn)(struct probe *p, enum probe_state state, const char *reason, bool first,
 			 void *arg);
 
 struct probe_type {
 	const char *source; /* "host:psi" */
 	const char *description;
-	const struct row *rows; /* NULL: the value is not pairs */
+	const struct row *rows; /* NULL: the value is not pairs, and params are its text */
 	size_t n_rows;
 	size_t params_size;
 	/* What rows cannot say, such as a bad URL or ARN. May be NULL. */
 	int (*check)(const void *params, struct error *e);
-	/* Begins to watch; `p->state` is the type's own. */
+	/* Begins to watch, and sets `p->state`. What it tells from within is told later. When it
+	 * fails, it has left no handle and no state. */
 	int (*start)(struct probe *p, struct error *e);
-	/* Ends watching; closes handles, then calls probe_gone(). */
+	/* Ends watching; closes handles, then calls probe_gone(), from within this or later. */
 	void (*stop)(struct probe *p);
 };
+
+/* The row that all of ours end with; `member` is an int. */
+extern const char *const probe_unreadable_values[];
+#define PROBE_UNREADABLE_NAME "unreadable"
+#define PROBE_UNREADABLE_ROW(params_type, member)                                                  \
+	{                                                                                          \
+		.name = PROBE_UNREADABLE_NAME, .type = ROW_ENUM, FIELD(params_type, member),       \
+		.def = "stop", .values = probe_unreadable_values,                                  \
+		.text = "When it cannot be told how things are: stop the experiment or ignore it." \
+	}
+
+extern const struct probe_type probe_type_psi;
 
 extern const struct probe_type *const probe_types[];
 extern const size_t n_probe_types;
@@ -70,15 +93,24 @@ struct probe {
 	const struct probe_type *type;
 	const struct probe_env *env;
 	void *params; /* of type->params_size; owned */
-	void *state;  /* owned by the type */
+	void *state;  /* the type's, in one piece: freed with the probe */
 	probe_fn tell;
 	void *arg;
 	bool told_first, fired, stopping;
 	bool stop_when_unreadable;
+	/* The rest is probe.c's */
+	uv_timer_t first;      /* until `first` is told */
+	bool starting;         /* within probe_start() */
+	bool waiting;          /* something is to be told when the timer comes */
+	bool unreadable;       /* the last that was learned is nothing */
+	unsigned open;         /* the timer and the type: what is not closed yet */
+	enum probe_state next; /* what waits */
+	char next_reason[PROBE_REASON_MAX];
 };
 
-/* Reads a condition's value. Problems are told under `path` ("stopConditions[0].value"). `ret` may
- * be NULL: only checked; else malloc'd params. Returns 0, -EINVAL or -ENOMEM. */
+/* Reads a condition's value (NULL: the template has none). Problems, all of them, are told under
+ * `path` ("stopConditions[0].value") as "NAME: what is wrong; allowed: …". `ret` may be NULL: only
+ * checked; else malloc'd params. Returns 0, -EINVAL or -ENOMEM. */
 int probe_parse(const struct probe_type *t, const char *value, const char *path, void **ret,
 		struct problems *problems);
 
@@ -86,11 +118,13 @@ int probe_parse(const struct probe_type *t, const char *value, const char *path,
 int probe_start(const struct probe_type *t, const char *value, const struct probe_env *env,
 		probe_fn tell, void *arg, struct probe **ret, struct error *e);
 
-/* Nothing is told any more from here on; frees itself when its handles are closed. NULL: nothing.
- */
+/* Nothing is told any more from here on; frees itself when its handles are closed, or, where a
+ * thread is at work for it, when that is over. `env` must last until then. NULL: nothing. */
 void probe_stop(struct probe *p);
 
-/* For types: how it stands. Repeats and what comes after the end are dropped here. */
+/* For types: how it stands, each time they know. Repeats and what comes after the end are dropped
+ * here. The callback may stop the probe, whose memory stays until the type has returned to the
+ * loop. `probe_cannot_read`: why, such as "/proc/pressure/cpu: No such file or directory". */
 void probe_tell(struct probe *p, enum probe_state state, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 void probe_cannot_read(struct probe *p, const char *format, ...)
