@@ -22,6 +22,10 @@ static const struct {
 	[ERROR_UNSUPPORTED] = {"NotSupportedException", 501},
 	[ERROR_UNAVAILABLE] = {"ServiceUnavailableException", 503},
 	[ERROR_FAILED] = {"FaultFailedException", 500},
+	[ERROR_UNSIGNED] = {"MissingAuthenticationTokenException", 403},
+	[ERROR_SIGNATURE_INCOMPLETE] = {"IncompleteSignatureException", 403},
+	[ERROR_SIGNATURE] = {"InvalidSignatureException", 403},
+	[ERROR_KEY_UNKNOWN] = {"UnrecognizedClientException", 403},
 };
 
 const char *error_code_name(enum error_code code)

@@ -19,6 +19,11 @@ enum error_code {
 	ERROR_UNSUPPORTED, /* this host lacks a feature or a privilege */
 	ERROR_UNAVAILABLE, /* no guardian, or stopping */
 	ERROR_FAILED,      /* a step failed, and was undone */
+	/* AWS's, of signatures */
+	ERROR_UNSIGNED,             /* there is none */
+	ERROR_SIGNATURE_INCOMPLETE, /* it cannot be read */
+	ERROR_SIGNATURE,            /* it is wrong, of another time or for something else */
+	ERROR_KEY_UNKNOWN,          /* the key, or its session token */
 	_ERROR_CODE_MAX,
 };
 
