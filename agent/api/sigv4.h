@@ -32,8 +32,8 @@ struct sigv4_request {
 /* Is it signed by one of the configured keys, for service "fis" and this region, now, over this
  * body? Returns 0 and the key; or -EACCES and the error, whose message is FIS's own ("The security
  * token included in the request is invalid.", "Signature expired: …", "The request signature we
- * calculated does not match …"). Which of it failed takes no different time where that would tell
- * of secrets. */
+ * calculated does not match …"); or -ENOMEM and the error. Which of it failed takes no different
+ * time where that would tell of secrets. */
 int sigv4_verify(const struct sigv4_request *q, const struct access *access, const char *region,
 		 time_t now, const struct access_key **ret, struct error *e);
 
