@@ -296,7 +296,8 @@ static void prepare(struct action_run *run)
 
 	if (most && cJSON_IsString(most) && str_to_u64(most->valuestring, &percent) == 0)
 		run->errors_percent_max = (unsigned)percent;
-	if (fis_call_parse(a->kind, a->parameters, "", &run->call, &problems) < 0) {
+	if (fis_call_parse(a->kind, template_target_type(run->experiment->template, a),
+			   a->parameters, "", &run->call, &problems) < 0) {
 		run->n_faults = 1;
 		problems_error(&problems, &e);
 		note_failure(run, ERROR_VALIDATION, e.message);

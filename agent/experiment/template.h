@@ -96,6 +96,10 @@ int template_parse(cJSON *json, struct template **ret, struct problems *problems
 int template_patch(const struct template *t, cJSON *patch, struct template **ret,
 		   struct problems *problems);
 
+/* What an action is aimed at; NULL: nothing. */
+const struct resource_type *template_target_type(const struct template *t,
+						 const struct template_action *a);
+
 struct template *template_ref(struct template *t);
 void template_unref(struct template *t); /* NULL: nothing */
 
