@@ -27,7 +27,7 @@ static const char *text(const cJSON *o, const char *name)
 /* Sorted, without repeats, all to be found, and as FIS bounds them. */
 static void test_catalogue(void **state)
 {
-	assert_true(catalogue_size() > n_actions + 20);
+	assert_true(catalogue_size() == n_actions + 19);
 	for (size_t i = 0; i < catalogue_size(); i++) {
 		const struct fis_action *a = catalogue_at(i);
 
@@ -124,7 +124,8 @@ static void test_keys(void **state)
 
 static void test_why_not(void **state)
 {
-	assert_non_null(strstr(catalogue_why_not("aws:fis:inject-api-throttle-error"), "its own API"));
+	assert_non_null(
+		strstr(catalogue_why_not("aws:fis:inject-api-throttle-error"), "its own API"));
 	assert_non_null(catalogue_why_not("aws:rds:failover-db-cluster"));
 	assert_non_null(catalogue_why_not("aws:ecs:stop-task"));
 	assert_null(catalogue_why_not("aws:rds:no-such-thing"));
@@ -191,15 +192,18 @@ static void test_print(void **state)
 		cJSON_Delete(summary);
 	}
 	cJSON *o = catalogue_print(catalogue_find("aws:fis:wait"), &id);
-	const cJSON *duration = cJSON_GetObjectItem(cJSON_GetObjectItem(o, "parameters"), "duration");
+	const cJSON *duration =
+		cJSON_GetObjectItem(cJSON_GetObjectItem(o, "parameters"), "duration");
 
-	assert_string_equal(text(o, "arn"), "arn:aws:fis:eu-west-1:111122223333:action/aws:fis:wait");
+	assert_string_equal(text(o, "arn"),
+			    "arn:aws:fis:eu-west-1:111122223333:action/aws:fis:wait");
 	assert_true(cJSON_IsTrue(cJSON_GetObjectItem(duration, "required")));
 	cJSON_Delete(o);
 	o = catalogue_print(catalogue_find("aws:ssm:send-command"), &id);
-	assert_string_equal(text(cJSON_GetObjectItem(cJSON_GetObjectItem(o, "targets"), "Instances"),
-				 "resourceType"),
-			    "aws:ec2:instance");
+	assert_string_equal(
+		text(cJSON_GetObjectItem(cJSON_GetObjectItem(o, "targets"), "Instances"),
+		     "resourceType"),
+		"aws:ec2:instance");
 	cJSON_Delete(o);
 }
 
@@ -225,7 +229,7 @@ static void parse(const char *id, const char *key, const char *json, struct outc
 				&problems);
 	for (size_t i = 0; i < problems.n; i++)
 		text_add(&t, "%s: %s\n", problems.problem[i].path, problems.problem[i].text);
-	assert_int_equal(ret->r < 0, problems.n > 0);
+	assert_int_equal(ret->r<0, problems.n> 0);
 	problems_done(&problems);
 	cJSON_Delete(parameters);
 }
@@ -239,20 +243,23 @@ static void test_good(void **state)
 	} cases[] = {
 		{"host:cpu-stress", NULL, "{\"percent\":\"50\",\"duration\":\"30s\"}", "cpu-stress",
 		 "{\"percent\":\"50\"}", 30000, 30000},
-		{"host:cpu-stress", "Containers", "{\"duration\":\"PT1M\"}", "cpu-stress", "{}", 60000,
-		 60000},
+		{"host:cpu-stress", "Containers", "{\"duration\":\"PT1M\"}", "cpu-stress", "{}",
+		 60000, 60000},
 		{"host:network-loss", "Interfaces", "{\"ports\":\"80,443\",\"duration\":\"500ms\"}",
 		 "network-loss", "{\"ports\":\"80,443\"}", 500, 500},
 		{"host:process-kill", "Processes", "{}", "process-kill", "{}", 0, 0},
-		{"host:process-kill", NULL, "{\"name\":\"x\",\"interval\":\"1s\",\"duration\":\"9s\"}",
-		 "process-kill", "{\"name\":\"x\",\"interval\":\"1s\"}", 9000, 9000},
-		{"host:disk-freeze", "Mounts", "{\"duration\":\"1s\"}", "disk-freeze", "{}", 1000, 1000},
+		{"host:process-kill", NULL,
+		 "{\"name\":\"x\",\"interval\":\"1s\",\"duration\":\"9s\"}", "process-kill",
+		 "{\"name\":\"x\",\"interval\":\"1s\"}", 9000, 9000},
+		{"host:disk-freeze", "Mounts", "{\"duration\":\"1s\"}", "disk-freeze", "{}", 1000,
+		 1000},
 		{"host:wait", NULL, "{\"duration\":\"5ms\"}", "", "null", 0, 5},
 		{"aws:fis:wait", NULL, "{\"duration\":\"PT12H\"}", "", "null", 0, 43200000},
 		{"aws:ecs:task-cpu-stress", "Tasks",
 		 "{\"duration\":\"PT5M\",\"percent\":\"80\",\"workers\":\"0\",\"installDependencies\":\"True\"}",
 		 "aws:ecs:task-cpu-stress",
-		 "{\"percent\":\"80\",\"workers\":\"0\",\"installDependencies\":\"True\"}", 300000, 300000},
+		 "{\"percent\":\"80\",\"workers\":\"0\",\"installDependencies\":\"True\"}", 300000,
+		 300000},
 		{"aws:ecs:task-kill-process", "Tasks", "{\"processName\":\"nginx\"}",
 		 "aws:ecs:task-kill-process", "{\"processName\":\"nginx\"}", 0, 0},
 		{"aws:ecs:task-network-latency", "Tasks",
@@ -267,7 +274,8 @@ static void test_good(void **state)
 		 60000, 60000},
 		{"aws:ebs:pause-volume-io", "Volumes", "{\"duration\":\"PT1S\"}",
 		 "aws:ebs:pause-volume-io", "{}", 1000, 1000},
-		{"aws:ec2:reboot-instances", "Instances", "{}", "aws:ec2:reboot-instances", "{}", 0, 0},
+		{"aws:ec2:reboot-instances", "Instances", "{}", "aws:ec2:reboot-instances", "{}", 0,
+		 0},
 		{"aws:network:disrupt-connectivity", "Subnets",
 		 "{\"duration\":\"PT2M\",\"scope\":\"prefix-list\",\"prefixListIdentifier\":\"pl-1\"}",
 		 "aws:network:disrupt-connectivity",
@@ -275,15 +283,16 @@ static void test_good(void **state)
 		{"aws:ssm:send-command", "Instances",
 		 "{\"documentArn\":\"arn:aws:ssm:us-east-1::document/AWSFIS-Run-CPU-Stress\",\"documentParameters\":\"{\\\"DurationSeconds\\\": \\\"120\\\", \\\"InstallDependencies\\\": \\\"True\\\", \\\"CPU\\\": [\\\"0\\\"]}\",\"duration\":\"PT3M\"}",
 		 "AWSFIS-Run-CPU-Stress",
-		 "{\"DurationSeconds\":\"120\",\"InstallDependencies\":\"True\",\"CPU\":\"0\"}", 120000,
-		 180000},
+		 "{\"DurationSeconds\":\"120\",\"InstallDependencies\":\"True\",\"CPU\":\"0\"}",
+		 120000, 180000},
 		{"aws:ssm:send-command", "Instances",
 		 "{\"documentArn\":\"arn:aws-cn:ssm:cn-north-1:123456789012:document/AWSFIS-Run-Kill-Process\",\"documentVersion\":\"$LATEST\",\"documentParameters\":\"{\\\"ProcessName\\\":\\\"a\\\"}\",\"duration\":\"PT1M\"}",
 		 "AWSFIS-Run-Kill-Process", "{\"ProcessName\":\"a\"}", 0, 60000},
 		{"aws:ssm:send-command", "Instances",
 		 "{\"documentArn\":\"arn:aws:ssm:us-east-1::document/AWSFIS-Run-Network-Latency-Sources\",\"documentParameters\":\"{\\\"Sources\\\":[\\\"10.0.0.1\\\",\\\"10.0.0.2\\\"],\\\"DurationSeconds\\\":\\\"60\\\"}\",\"duration\":\"PT1M\"}",
 		 "AWSFIS-Run-Network-Latency-Sources",
-		 "{\"Sources\":[\"10.0.0.1\",\"10.0.0.2\"],\"DurationSeconds\":\"60\"}", 60000, 60000},
+		 "{\"Sources\":[\"10.0.0.1\",\"10.0.0.2\"],\"DurationSeconds\":\"60\"}", 60000,
+		 60000},
 	};
 
 	for (size_t i = 0; i < COUNT(cases); i++) {
@@ -307,8 +316,8 @@ static void test_max_errors(void **state)
 {
 	struct outcome o;
 
-	parse("aws:eks:pod-cpu-stress", "Pods", "{\"duration\":\"PT1M\",\"maxErrorsPercent\":\"30\"}",
-	      &o);
+	parse("aws:eks:pod-cpu-stress", "Pods",
+	      "{\"duration\":\"PT1M\",\"maxErrorsPercent\":\"30\"}", &o);
 	assert_int_equal(o.call.max_errors_percent, 30);
 	fis_call_done(&o.call);
 }
@@ -322,7 +331,8 @@ static void test_assertion(void **state)
 	      &o);
 	assert_int_equal(o.r, 0);
 	assert_int_equal(o.call.n_alarms, 2);
-	assert_string_equal(o.call.alarms[1], "arn:aws:cloudwatch:us-east-1:111122223333:alarm:b c");
+	assert_string_equal(o.call.alarms[1],
+			    "arn:aws:cloudwatch:us-east-1:111122223333:alarm:b c");
 	assert_true(fis_call_alarm_is_fine(&o.call, "OK"));
 	assert_true(fis_call_alarm_is_fine(&o.call, "INSUFFICIENT_DATA"));
 	assert_false(fis_call_alarm_is_fine(&o.call, "ALARM"));
@@ -332,32 +342,36 @@ static void test_assertion(void **state)
 
 static void test_bad(void **state)
 {
-#define DOCUMENT "\"documentArn\":\"arn:aws:ssm:us-east-1::document/AWSFIS-Run-CPU-Stress\",\"duration\":\"PT1M\","
+#define DOCUMENT \
+	"\"documentArn\":\"arn:aws:ssm:us-east-1::document/AWSFIS-Run-CPU-Stress\",\"duration\":\"PT1M\","
 	static const struct {
 		const char *id, *key, *parameters, *told;
 	} cases[] = {
 #include "catalogue-bad.h"
 	};
+	size_t wrong = 0;
 
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		struct outcome o;
 
 		parse(cases[i].id, cases[i].key, cases[i].parameters, &o);
-		if (o.r == 0 || strcmp(o.told, cases[i].told) != 0)
-			fail_msg("%s %s %s\n%s", cases[i].id, cases[i].key ? cases[i].key : "",
-				 cases[i].parameters, o.told);
+		wrong += strcmp(o.told, cases[i].told) != 0;
+		if (strcmp(o.told, cases[i].told) != 0)
+			print_error("%s %s %s\n%s", cases[i].id, cases[i].key ? cases[i].key : "",
+				    cases[i].parameters, o.told);
 		assert_int_equal(o.r, -EINVAL);
 		assert_null(o.call.parameters);
 	}
+	assert_int_equal(wrong, 0);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_catalogue),  cmocka_unit_test(test_fis_actions),
-		cmocka_unit_test(test_keys),	   cmocka_unit_test(test_why_not),
+		cmocka_unit_test(test_keys),       cmocka_unit_test(test_why_not),
 		cmocka_unit_test(test_parameters), cmocka_unit_test(test_print),
-		cmocka_unit_test(test_good),	   cmocka_unit_test(test_max_errors),
+		cmocka_unit_test(test_good),       cmocka_unit_test(test_max_errors),
 		cmocka_unit_test(test_assertion),  cmocka_unit_test(test_bad),
 	};
 
