@@ -8,7 +8,7 @@
 #include "experiment/resource_types.h"
 #include "util/cleanup.h"
 
-static const struct resource_parameter parameters[] = {
+static const struct resource_parameter rows[] = {
 	{.name = "path",
 	 .description =
 		 "The cgroup's path below its hierarchy's root, or a pattern (/system.slice/web-*.service)"},
@@ -24,13 +24,6 @@ struct search {
 	struct error *e;
 	bool told; /* what went wrong, in e */
 };
-
-static bool is_inside(const char *path, const char *other)
-{
-	size_t n = strlen(other);
-
-	return strncmp(path, other, n) == 0 && (path[n] == '/' || !path[n]);
-}
 
 /* "0::/system.slice/faultd.service", "4:memory:/system.slice/faultd.service" (cgroups(7)) */
 static void take_own(char *line, struct own_cgroups *ret)
@@ -59,7 +52,7 @@ void resource_own_cgroups(const struct identity *id, struct own_cgroups *ret)
 bool resource_is_own_cgroup(const struct own_cgroups *own, const char *path)
 {
 	for (size_t i = 0; i < own->n; i++) {
-		if (is_inside(path, own->path[i]))
+		if (resource_is_inside(path, own->path[i]))
 			return true;
 	}
 	return strstr(path, "/faultd.service") || strstr(path, "/faultd-guardian.service");
@@ -121,7 +114,7 @@ static int find(const cJSON *parameters, const struct identity *id, struct resou
 const struct resource_type resource_host_cgroup = {
 	.name = "host:cgroup",
 	.description = "The control groups of this host, of version 1 or 2, but for faultd's own",
-	.parameters = parameters,
+	.parameters = rows,
 	.has_arns = true,
 	.fault_parameter = "cgroup",
 	.find = find,

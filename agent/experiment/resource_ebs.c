@@ -2,7 +2,7 @@
 /* aws:ec2:ebs-volume: the volumes that are attached to this host and have something mounted. */
 #include "experiment/resource_types.h"
 
-static const struct resource_parameter parameters[] = {
+static const struct resource_parameter rows[] = {
 	{.name = "availabilityZoneIdentifier",
 	 .description = "Only if this host is in this availability zone (us-east-1a or use1-az1)"},
 	{0},
@@ -13,7 +13,7 @@ const struct resource_type resource_ebs_volume = {
 	.description =
 		"EBS volumes that are attached to this host as NVMe devices and mounted. A fault is aimed at "
 		"the mount point; of several on one volume, at that of its largest partition",
-	.parameters = parameters,
+	.parameters = rows,
 	.has_arns = true,
 	.fault_parameter = "path",
 };

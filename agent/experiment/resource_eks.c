@@ -12,7 +12,7 @@ static const char *refuse_selector(const char *value)
 		       : "allowed: podName, deploymentName, labelSelector";
 }
 
-static const struct resource_parameter parameters[] = {
+static const struct resource_parameter rows[] = {
 	{.name = "clusterIdentifier",
 	 .description = "The cluster's name or ARN, for the record: a node is in one cluster only",
 	 .required = true},
@@ -36,6 +36,6 @@ static const struct resource_parameter parameters[] = {
 const struct resource_type resource_eks_pod = {
 	.name = "aws:eks:pod",
 	.description = "The pods of Kubernetes that run on this host, as the kubelet's files tell",
-	.parameters = parameters,
+	.parameters = rows,
 	.fault_parameter = "container",
 };

@@ -8,7 +8,7 @@
 #include "experiment/resource_types.h"
 #include "util/cleanup.h"
 
-static const struct resource_parameter parameters[] = {
+static const struct resource_parameter rows[] = {
 	{.name = "name",
 	 .description = "The interface, or a pattern such as eth*; all but loopback if not given"},
 	{0},
@@ -109,7 +109,7 @@ static int find(const cJSON *parameters, const struct identity *id, struct resou
 const struct resource_type resource_host_interface = {
 	.name = "host:interface",
 	.description = "The network interfaces of this host, in faultd's own network namespace",
-	.parameters = parameters,
+	.parameters = rows,
 	.has_arns = true,
 	.fault_parameter = "interface",
 	.together = true,

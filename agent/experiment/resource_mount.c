@@ -7,7 +7,7 @@
 #include "experiment/resource_types.h"
 #include "util/cleanup.h"
 
-static const struct resource_parameter parameters[] = {
+static const struct resource_parameter rows[] = {
 	{.name = "path", .description = "The mount point, or a pattern such as /data/*"},
 	{.name = "type", .description = "The file system's type, such as ext4, or a pattern"},
 	{0},
@@ -140,7 +140,7 @@ const struct resource_type resource_host_mount = {
 	.description =
 		"The file systems that are mounted on this host, but for those that store no files (proc, sysfs "
 		"and the like), unless type names theirs",
-	.parameters = parameters,
+	.parameters = rows,
 	.has_arns = true,
 	.fault_parameter = "path",
 	.find = find,

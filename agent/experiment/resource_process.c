@@ -28,7 +28,7 @@ static const char *refuse_pattern(const char *value)
 		       : NULL;
 }
 
-static const struct resource_parameter parameters[] = {
+static const struct resource_parameter rows[] = {
 	{.name = "name",
 	 .description =
 		 "Processes of exactly this name (the first 15 characters, as in ps -o comm)"},
@@ -125,7 +125,7 @@ static int find(const cJSON *parameters, const struct identity *id, struct resou
 const struct resource_type resource_host_process = {
 	.name = "host:process",
 	.description = "The processes of this host, but for kernel threads and faultd's own",
-	.parameters = parameters,
+	.parameters = rows,
 	.has_arns = true,
 	.fault_parameter = "pid",
 	.together = true,

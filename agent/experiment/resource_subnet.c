@@ -7,7 +7,7 @@
 #include "experiment/resource_types.h"
 #include "plan/values.h"
 
-static const struct resource_parameter parameters[] = {
+static const struct resource_parameter rows[] = {
 	{.name = "availabilityZoneIdentifier",
 	 .description = "Only if this host is in this availability zone (us-east-1a or use1-az1)"},
 	{.name = "vpc", .description = "Only if this host is in this VPC: its id or its ARN"},
@@ -145,7 +145,7 @@ const struct resource_type resource_ec2_subnet = {
 	.description =
 		"The subnet this host is in, if the configuration or the instance's metadata say which. A fault "
 		"is aimed at this host's interfaces in it, and at no other host",
-	.parameters = parameters,
+	.parameters = rows,
 	.has_arns = true,
 	.fault_parameter = "interface",
 	.together = true,

@@ -78,6 +78,22 @@ void mount_table_done(struct mount_table *t);
 /* Hierarchies of cgroups. Returns 0 or a negative errno and the error. */
 int resource_cgroups(const struct identity *id, struct cgroup_layout *ret, struct error *e);
 
+/* The cgroups of containers, tasks and pods that have processes, in the order of their paths: what
+ * is inside comes after what it is inside of. */
+struct owned_cgroup {
+	enum cgroup_owner owner;
+	char name[CGROUP_PATH_MAX]; /* id, UID or name */
+	char path[CGROUP_PATH_MAX];
+};
+struct owned_list {
+	struct owned_cgroup *cgroup; /* owned */
+	size_t n, room;
+};
+/* Returns 0 or a negative errno and the error. */
+int resource_owned_cgroups(const struct identity *id, struct owned_list *ret, struct error *e);
+void owned_list_done(struct owned_list *l);
+bool resource_is_inside(const char *path, const char *other); /* or the same */
+
 /* Where faultd itself runs, in any hierarchy, but for roots. */
 struct own_cgroups {
 	char path[CGROUP_HIERARCHIES_MAX][CGROUP_PATH_MAX];

@@ -6,7 +6,7 @@
 #include "experiment/resource_types.h"
 #include "host/units.h"
 
-static const struct resource_parameter parameters[] = {
+static const struct resource_parameter rows[] = {
 	{.name = "unit",
 	 .description = "The unit, or a pattern such as web-*.service; all services if not given"},
 	{0},
@@ -68,7 +68,7 @@ static int find(const cJSON *parameters, const struct identity *id, struct resou
 const struct resource_type resource_host_unit = {
 	.name = "host:unit",
 	.description = "The units of systemd that run on this host, but for faultd's own",
-	.parameters = parameters,
+	.parameters = rows,
 	.has_arns = true,
 	.fault_parameter = "unit",
 	.find = find,
