@@ -213,8 +213,7 @@ static int check_listen(const char *listen, struct error *e)
 	} else if (strchr(address, ':')) {
 		address[0] = '\0'; /* IPv6 wants its brackets */
 	}
-	if (colon && str_to_u64(colon + 1, &port) == 0 && port > 0 && port <= 65535 &&
-	    is_loopback(address))
+	if (colon && str_to_u64(colon + 1, &port) == 0 && port <= 65535 && is_loopback(address))
 		return 0;
 	return error_field(e, "fis.listen", listen,
 			   "a loopback address and a port: 127.0.0.1:7340 or [::1]:7340",
