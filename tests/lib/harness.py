@@ -123,6 +123,11 @@ def network_namespace(name):
         os.close(there)
 
 
+def without_dad(dev):
+    """IPv6 addresses are there at once: nobody is asked for a second or two whether they are taken."""
+    pathlib.Path("/proc/sys/net/ipv6/conf", dev, "accept_dad").write_text("0")
+
+
 class HTTPConnection(http.client.HTTPConnection):
     """HTTP over a Unix socket."""
 
@@ -342,7 +347,10 @@ class Network:
             raise
 
     def _wire(self):
+        with network_namespace(self.name):
+            without_dad("default")
         run("ip", "link", "add", self.dev, "type", "veth", "peer", "name", self.peer, "netns", self.name)
+        without_dad(self.dev)
         for prefix, dev, v4, v6 in ((), self.dev, self.here, self.here6), (("-n", self.name), self.peer, self.there, self.there6):
             run("ip", *prefix, "addr", "add", f"{v4}/24", "dev", dev)
             run("ip", *prefix, "addr", "add", f"{v6}/64", "dev", dev, "nodad")
