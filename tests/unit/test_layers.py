@@ -60,7 +60,7 @@ LIBRARIES = {
     ),
     "curl": (r"curl/", r"\bcurl_", r"ctl/.*|cloud/fetch\.c"),
     "libcrypto": (r"openssl/", r"\b(EVP|HMAC|SHA256|CRYPTO)_\w+", r"api/sigv4\.c"),
-    "SQLite": (r"sqlite3", r"\bsqlite3_", r"experiment/store\.c"),
+    "SQLite": (r"sqlite3", r"\bsqlite3_", r"experiment/database\.c"),
     "mosquitto": (r"mosquitto", r"\bmosquitto_", r"channel/mqtt\.c"),
 }
 
