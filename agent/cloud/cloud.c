@@ -16,7 +16,7 @@ struct cloud_calling {
 	struct cloud_calling *next;
 	struct cloud *c;
 	struct fetching *fetching;
-	char *service, *region, *endpoint, *method, *body;
+	char *service, *region, *url, *method, *body;
 	char *headers[HEADERS_MAX + 1];
 	size_t body_length, answer_max;
 	uint64_t deadline_boot_ns;
@@ -28,7 +28,32 @@ struct cloud_calling {
 
 /* The cloud */
 
+/* Without the slash at its end: paths begin with one. */
+static bool copy_endpoint(char to[static ENDPOINT_MAX], const char *from)
+{
+	bool whole = str_copy(to, ENDPOINT_MAX, from ? from : "");
+	size_t n = strlen(to);
+
+	if (n && to[n - 1] == '/')
+		to[n - 1] = '\0';
+	return whole;
+}
+
 static void on_later(uv_timer_t *timer);
+
+int cloud_configure(struct cloud *c, const struct cloud_setup *setup)
+{
+	struct endpoints e;
+
+	if (!copy_endpoint(e.metadata, setup->metadata_endpoint) ||
+	    !copy_endpoint(e.monitoring, setup->monitoring_endpoint) ||
+	    !copy_endpoint(e.logs, setup->logs_endpoint) ||
+	    !copy_endpoint(e.s3, setup->s3_endpoint))
+		return -ENAMETOOLONG;
+	c->metadata = setup->metadata;
+	c->endpoints = e;
+	return 0;
+}
 
 int cloud_start(const struct cloud_setup *setup, struct cloud **ret)
 {
@@ -38,10 +63,9 @@ int cloud_start(const struct cloud_setup *setup, struct cloud **ret)
 	if (!c)
 		return -ENOMEM;
 	c->loop = setup->loop;
-	c->metadata = setup->metadata;
-	r = str_copy(c->metadata_endpoint, sizeof(c->metadata_endpoint), setup->metadata_endpoint)
-		    ? fetcher_start(setup->loop, &c->fetcher)
-		    : -ENAMETOOLONG;
+	r = cloud_configure(c, setup);
+	if (r == 0)
+		r = fetcher_start(setup->loop, &c->fetcher);
 	if (r < 0) {
 		free(c);
 		return r;
@@ -99,7 +123,7 @@ static void free_call(struct cloud_calling *x)
 {
 	free(x->service);
 	free(x->region);
-	free(x->endpoint);
+	free(x->url);
 	free(x->method);
 	free(x->body);
 	for (size_t i = 0; x->headers[i]; i++)
@@ -149,7 +173,7 @@ static int send_call(struct cloud_calling *x, const struct credentials *k)
 	};
 	struct fetch_request q = {
 		.method = x->method,
-		.url = x->endpoint,
+		.url = x->url,
 		.headers = (const char *const *)x->headers,
 		.body = x->body,
 		.body_length = x->body_length,
@@ -239,7 +263,7 @@ static int copy_call(struct cloud_calling *x, const struct cloud_call *call)
 	if (r == 0)
 		r = copy_text(&x->region, call->region);
 	if (r == 0)
-		r = copy_text(&x->endpoint, call->endpoint);
+		r = copy_text(&x->url, call->url);
 	if (r == 0)
 		r = copy_text(&x->method, call->method);
 	return r < 0 ? r : copy_headers(x, call->headers);

@@ -18,9 +18,15 @@ struct cloud_setup {
 	uv_loop_t *loop;
 	bool metadata;                 /* may 169.254.169.254 be asked? */
 	const char *metadata_endpoint; /* "http://169.254.169.254"; copied */
+	/* Where services are asked instead of at AWS, as URLs; copied. NULL or "": at AWS. */
+	const char *monitoring_endpoint, *logs_endpoint, *s3_endpoint;
 };
 
+/* Returns 0, -ENOMEM or -ENAMETOOLONG. */
 int cloud_start(const struct cloud_setup *setup, struct cloud **ret);
+/* The configuration was read anew: for what is asked from here on. Returns 0 or -ENAMETOOLONG, and
+ * then nothing is changed. */
+int cloud_configure(struct cloud *c, const struct cloud_setup *setup);
 void cloud_stop(struct cloud *c); /* NULL: nothing. Cancels all; free after the loop
 				   * has run once more */
 void cloud_free(struct cloud *c);
@@ -47,13 +53,19 @@ struct cloud_instance {
 typedef void (*cloud_instance_fn)(const struct cloud_instance *i, void *arg);
 int cloud_instance(struct cloud *c, cloud_instance_fn done, void *arg);
 
+/* The URL of a path ("/…") of a service ("monitoring", "logs", "s3"): of the endpoint that is
+ * configured, else "https://SERVICE.REGION.DOMAIN", by the partition's domain. Returns 0, -EINVAL
+ * (an unknown partition, or no name of a region) or -ENAMETOOLONG. */
+int cloud_url(const struct cloud *c, const char *service, const char *partition, const char *region,
+	      const char *path, char *ret, size_t size);
+
 /* A signed call. Credentials are those of the environment (AWS_ACCESS_KEY_ID …), of the ECS agent
  * (AWS_CONTAINER_CREDENTIALS_*) or of the instance's role, in this order, kept until five minutes
  * before they expire. */
 struct cloud_call {
 	const char *service; /* "monitoring", "logs", "s3": as it is signed */
 	const char *region;
-	const char *endpoint; /* URL with its path */
+	const char *url;
 	const char *method;
 	const char *const *headers; /* NULL-terminated, at most 16; may be NULL. All are signed */
 	const char *body;

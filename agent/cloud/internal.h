@@ -19,11 +19,15 @@ struct credentials {
 	int64_t expires_s; /* CLOCK_REALTIME; 0: never */
 };
 
+struct endpoints {
+	char metadata[ENDPOINT_MAX], monitoring[ENDPOINT_MAX], logs[ENDPOINT_MAX], s3[ENDPOINT_MAX];
+};
+
 struct cloud {
 	uv_loop_t *loop;
 	struct fetcher *fetcher;
 	bool metadata, stopped;
-	char metadata_endpoint[ENDPOINT_MAX];
+	struct endpoints endpoints;
 	char metadata_token[128];
 	uint64_t metadata_token_until_ns; /* CLOCK_BOOTTIME */
 	uv_timer_t later; /* tells at the next turn of the loop what failed at once */

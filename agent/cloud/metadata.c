@@ -49,7 +49,7 @@ bool metadata_may_be_asked(const struct cloud *c)
 {
 	if (!c->metadata)
 		return false;
-	return !str_eq(c->metadata_endpoint, METADATA_ITSELF) || is_ec2();
+	return !str_eq(c->endpoints.metadata, METADATA_ITSELF) || is_ec2();
 }
 
 bool metadata_word(const char *body, char *to, size_t size)
@@ -145,7 +145,7 @@ static int ask_token(struct metadata_asking *m)
 {
 	char url[ENDPOINT_MAX + 32];
 
-	(void)snprintf(url, sizeof(url), "%s/latest/api/token", m->c->metadata_endpoint);
+	(void)snprintf(url, sizeof(url), "%s/latest/api/token", m->c->endpoints.metadata);
 	return ask(m, "PUT", url, "X-aws-ec2-metadata-token-ttl-seconds: 300", on_token);
 }
 
@@ -161,7 +161,7 @@ int metadata_get(struct cloud *c, const char *path, uint64_t deadline_boot_ns, f
 	*m = (struct metadata_asking){
 		.c = c, .deadline_boot_ns = deadline_boot_ns, .done = done, .arg = arg};
 	url = TEXT(m->url);
-	text_add(&url, "%s%s", c->metadata_endpoint, path);
+	text_add(&url, "%s%s", c->endpoints.metadata, path);
 	if (url.cut)
 		r = -ENAMETOOLONG;
 	else if (boot_ns() < c->metadata_token_until_ns)

@@ -334,6 +334,45 @@ static void start_cloud(const char *metadata)
 	assert_int_equal(cloud_start(&setup, &cloud), 0);
 }
 
+static void test_urls(void **state)
+{
+	static const struct {
+		const char *service, *partition, *region, *path, *url;
+	} good[] = {
+		{"monitoring", "aws", "eu-central-1", "/",
+		 "https://monitoring.eu-central-1.amazonaws.com/"},
+		{"s3", "aws-cn", "cn-north-1", "/a/b",
+		 "https://s3.cn-north-1.amazonaws.com.cn/a/b"},
+		{"logs", "aws-us-gov", "us-gov-west-1", "/",
+		 "https://logs.us-gov-west-1.amazonaws.com/"},
+	};
+	static const char *const bad[] = {
+		"", "eu-central-1.example.com/", "a/b", "eu_central", "EU", "-eu"};
+	struct cloud_setup setup = {.loop = &loop, .logs_endpoint = "http://127.0.0.1:4566/"};
+	char url[128], *long_url = calloc(1, 1000);
+
+	start_cloud(NULL);
+	for (size_t i = 0; i < COUNT(good); i++) {
+		assert_int_equal(cloud_url(cloud, good[i].service, good[i].partition,
+					   good[i].region, good[i].path, url, sizeof(url)),
+				 0);
+		assert_string_equal(url, good[i].url);
+	}
+	for (size_t i = 0; i < COUNT(bad); i++)
+		assert_int_equal(cloud_url(cloud, "s3", "aws", bad[i], "/", url, sizeof(url)),
+				 -EINVAL);
+	assert_int_equal(cloud_url(cloud, "s3", "gcp", "a", "/", url, sizeof(url)), -EINVAL);
+	assert_int_equal(cloud_url(cloud, "s3", "aws", "a", "/", url, 20), -ENAMETOOLONG);
+
+	assert_int_equal(cloud_configure(cloud, &setup), 0);
+	assert_int_equal(cloud_url(cloud, "logs", "aws", "a", "/b", url, sizeof(url)), 0);
+	assert_string_equal(url, "http://127.0.0.1:4566/b");
+	memset(long_url, 'x', 999);
+	setup.logs_endpoint = long_url;
+	assert_int_equal(cloud_configure(cloud, &setup), -ENAMETOOLONG);
+	free(long_url);
+}
+
 static struct cloud_call call_of(const char *service, const char *method, const char *body)
 {
 	static const char *const headers[] = {"Content-Type: application/x-amz-json-1.1",
@@ -341,7 +380,7 @@ static struct cloud_call call_of(const char *service, const char *method, const 
 
 	return (struct cloud_call){.service = service,
 				   .region = "eu-central-1",
-				   .endpoint = url_of("/signed/some%20path/%C3%A9"),
+				   .url = url_of("/signed/some%20path/%C3%A9"),
 				   .method = method,
 				   .headers = headers,
 				   .body = body,
@@ -658,6 +697,7 @@ int main(void)
 		FETCH_TEST(test_cancel_in_flight),
 		FETCH_TEST(test_stop_in_flight),
 		FETCH_TEST(test_cancel_before_it_began),
+		CLOUD_TEST(test_urls),
 		CLOUD_TEST(test_signed_by_the_environment),
 		CLOUD_TEST(test_signed_by_the_container),
 		CLOUD_TEST(test_the_container_refuses),
