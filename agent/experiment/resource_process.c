@@ -30,6 +30,7 @@ static const char *refuse_pattern(const char *value)
 
 static const struct resource_parameter rows[] = {
 	{.name = "name",
+	 .refuse = refuse_name,
 	 .description =
 		 "Processes of exactly this name (the first 15 characters, as in ps -o comm)"},
 	{.name = "pattern",
