@@ -179,6 +179,17 @@ static bool label_fits(const cJSON *labels, const char *requirement)
 	return negative ? !value || !str_eq(value, sign) : value && str_eq(value, sign);
 }
 
+/* Sets of values ("tier in (a, b)") are not understood. */
+static int check_requirement(const char *requirement, void *arg)
+{
+	const char *sign = strpbrk(requirement, "!=");
+
+	return requirement[0] == '=' || strpbrk(requirement, " ()") ||
+			       (sign && sign != requirement && sign[0] == '!' && sign[1] != '=')
+		       ? -EINVAL
+		       : 0;
+}
+
 struct selector {
 	const cJSON *labels;
 	bool fits;
@@ -371,6 +382,23 @@ static int find_pods(struct search *s)
 	return r;
 }
 
+static int check_selector(const struct search *s)
+{
+	const char *type = resource_parameter(s->parameters, "selectorType");
+	const char *value = resource_parameter(s->parameters, "selectorValue");
+
+	if (str_eq(type, "deploymentName") && strlen(value) > DEPLOYMENT_MAX)
+		return error_field(s->e, "parameters.selectorValue", value,
+				   "a name of at most 47 characters, or selectorType podName",
+				   "the names of its pods are cut, and do not tell its name");
+	if (str_eq(type, "labelSelector") &&
+	    (!value[0] || str_each_item(value, check_requirement, NULL) < 0))
+		return error_field(s->e, "parameters.selectorValue", value,
+				   "labels such as app=web,tier!=test,canary,!old",
+				   "%s is no such list", value);
+	return 0;
+}
+
 static int find(const cJSON *parameters, const struct identity *id, struct resource_list *ret,
 		struct error *e)
 {
@@ -378,12 +406,9 @@ static int find(const cJSON *parameters, const struct identity *id, struct resou
 		.id = id, .parameters = parameters, .found = ret, .e = e};
 	int r;
 
-	if (str_eq(resource_parameter(parameters, "selectorType"), "deploymentName") &&
-	    strlen(resource_parameter(parameters, "selectorValue")) > DEPLOYMENT_MAX)
-		return error_field(e, "parameters.selectorValue",
-				   resource_parameter(parameters, "selectorValue"),
-				   "a name of at most 47 characters, or selectorType podName",
-				   "the names of its pods are cut, and do not tell its name");
+	r = check_selector(&s);
+	if (r < 0)
+		return r;
 	if (!resource_is_in_zone(id, resource_parameter(parameters, "availabilityZoneIdentifier")))
 		return 0;
 	r = is_cluster(&s);
