@@ -4,7 +4,8 @@
  * all is well. It looks ten times in the shortest window anybody has set for the same file; a
  * second trigger, whose window is the shortest there is and which nobody listens to, makes that
  * every 50 ms. Triggers are for CAP_SYS_RESOURCE: for anybody else they are refused, or come 2 s
- * late (6.5). There the stall time, which reading brings up to date, is read every 50 ms. */
+ * late (6.5). There the stall time, which reading brings up to date, is read every 50 ms; not more
+ * often, for the kernel weighs what it adds by the ticks since the last read. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
