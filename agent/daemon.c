@@ -35,9 +35,11 @@ struct daemon {
 	struct policy policy;
 	struct faults *faults;
 	struct api api;
-	struct http *http;
-	int listen_fd;
+	struct http *http, *remote; /* `remote` NULL: no TCP */
+	int listen_fd, remote_fd;
 	bool own_socket;
+	char remote_name[LISTEN_NAME_MAX];
+	struct identity identity;
 	uv_signal_t on_term, on_int, on_hup;
 	uv_timer_t watchdog, ready;
 	struct fault_listener listener;
@@ -167,6 +169,8 @@ static void say_ready(struct daemon *d)
 		log_warning("no guardian is connected yet: no fault is accepted until one is");
 	log_info("ready on %s",
 		 d->own_socket ? d->options->socket : "the socket passed by the supervisor");
+	if (d->remote)
+		log_info("FIS API on http://%s", d->remote_name);
 	(void)sd_notify(0, "READY=1");
 	tell_supervisor(d);
 }
@@ -207,6 +211,8 @@ static void stop(struct daemon *d, const char *why)
 	}
 	faults_unlisten(d->faults, &d->listener);
 	http_stop(d->http);
+	if (d->remote)
+		http_stop(d->remote);
 	if (d->own_socket)
 		(void)unlink(d->options->socket);
 	faults_release(d->faults);
@@ -361,7 +367,10 @@ static int open_socket(struct daemon *d, struct error *e)
 
 	(void)group_lookup(d->policy.group, &gid);
 	d->listen_fd = listen_open(d->options->socket, gid, &d->own_socket, e);
-	return d->listen_fd < 0 ? d->listen_fd : 0;
+	if (d->listen_fd < 0 || !d->policy.fis.listen[0])
+		return d->listen_fd < 0 ? d->listen_fd : 0;
+	d->remote_fd = listen_loopback(d->policy.fis.listen, d->remote_name, e);
+	return d->remote_fd < 0 ? d->remote_fd : 0;
 }
 
 static int start_api(struct daemon *d, struct error *e)
@@ -370,8 +379,10 @@ static int start_api(struct daemon *d, struct error *e)
 		.handle = api_handle, .body_max = api_body_max, .arg = &d->api};
 	int r;
 
-	d->api = (struct api){.faults = d->faults, .policy = &d->policy};
+	d->api = (struct api){.faults = d->faults, .policy = &d->policy, .identity = &d->identity};
 	r = http_start(&d->loop, d->listen_fd, &service, &d->http);
+	if (r == 0 && d->policy.fis.listen[0])
+		r = http_start(&d->loop, d->remote_fd, &service, &d->remote);
 	return r < 0 ? error_set(e, ERROR_FAILED, r, "cannot start the HTTP server: %s",
 				 strerror(-r))
 		     : 0;
@@ -381,6 +392,8 @@ static int start(struct daemon *d, struct error *e)
 {
 	int r = read_config(d->options, &d->policy, e);
 
+	if (r == 0 && identity_from_settings(&d->policy.fis, &d->identity) < 0)
+		r = error_set(e, ERROR_FAILED, -ENOMEM, "out of memory");
 	if (r == 0)
 		r = make_dir(d->options->runtime_dir, "--runtime-dir", e);
 	if (r == 0)
@@ -418,6 +431,7 @@ int daemon_run(const struct daemon_options *options)
 		if (d.own_socket)
 			(void)unlink(options->socket);
 		(void)uv_loop_close(&d.loop); /* open handles, if any, go with the process */
+		identity_done(&d.identity);
 		policy_done(&d.policy);
 		return 1;
 	}
@@ -429,6 +443,8 @@ int daemon_run(const struct daemon_options *options)
 	(void)uv_run(&d.loop, UV_RUN_DEFAULT);
 	(void)uv_loop_close(&d.loop);
 	http_free(d.http);
+	http_free(d.remote);
+	identity_done(&d.identity);
 	faults_free(d.faults);
 	policy_done(&d.policy);
 	return d.status;

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "listen.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -90,4 +93,102 @@ int listen_open(const char *path, gid_t gid, bool *ret_own, struct error *e)
 	r = bind_at(&at, gid, e);
 	*ret_own = r >= 0;
 	return r;
+}
+
+union address {
+	struct sockaddr any;
+	struct sockaddr_in four;
+	struct sockaddr_in6 six;
+};
+
+/* Cuts "ADDRESS:PORT", an IPv6 address in brackets. False: it is not of this form. */
+static bool cut(const char *at, char *address, size_t size, in_port_t *ret_port)
+{
+	const char *colon = strrchr(at, ':');
+	uint64_t port;
+	size_t n;
+
+	if (!colon || str_to_u64(colon + 1, &port) < 0 || port > UINT16_MAX)
+		return false;
+	n = (size_t)(colon - at);
+	if (n > 2 && at[0] == '[' && at[n - 1] == ']') {
+		at++;
+		n -= 2;
+	} else if (memchr(at, ':', n)) {
+		return false;
+	}
+	if (n >= size)
+		return false;
+	memcpy(address, at, n);
+	address[n] = '\0';
+	*ret_port = htons((in_port_t)port);
+	return true;
+}
+
+/* Returns its length, or 0: not a loopback address and a port. */
+static socklen_t read_loopback(const char *at, union address *ret)
+{
+	char text[INET6_ADDRSTRLEN];
+	in_port_t port;
+
+	*ret = (union address){0};
+	if (!cut(at, text, sizeof(text), &port))
+		return 0;
+	if (at[0] != '[' && inet_pton(AF_INET, text, &ret->four.sin_addr) == 1 &&
+	    ntohl(ret->four.sin_addr.s_addr) >> IN_CLASSA_NSHIFT == IN_LOOPBACKNET) {
+		ret->four.sin_family = AF_INET;
+		ret->four.sin_port = port;
+		return sizeof(ret->four);
+	}
+	if (at[0] == '[' && inet_pton(AF_INET6, text, &ret->six.sin6_addr) == 1 &&
+	    IN6_IS_ADDR_LOOPBACK(&ret->six.sin6_addr)) {
+		ret->six.sin6_family = AF_INET6;
+		ret->six.sin6_port = port;
+		return sizeof(ret->six);
+	}
+	return 0;
+}
+
+static int print_name(int fd, char ret[static LISTEN_NAME_MAX])
+{
+	char text[INET6_ADDRSTRLEN];
+	union address a;
+	socklen_t size = sizeof(a);
+
+	if (getsockname(fd, &a.any, &size) < 0)
+		return -errno;
+	if (a.any.sa_family == AF_INET)
+		(void)snprintf(ret, LISTEN_NAME_MAX, "%s:%u",
+			       inet_ntop(AF_INET, &a.four.sin_addr, text, sizeof(text)),
+			       ntohs(a.four.sin_port));
+	else
+		(void)snprintf(ret, LISTEN_NAME_MAX, "[%s]:%u",
+			       inet_ntop(AF_INET6, &a.six.sin6_addr, text, sizeof(text)),
+			       ntohs(a.six.sin6_port));
+	return 0;
+}
+
+int listen_loopback(const char *at, char ret_name[static LISTEN_NAME_MAX], struct error *e)
+{
+	static const int one = 1;
+	_cleanup_close_ int fd = -1;
+	union address a;
+	socklen_t size = read_loopback(at, &a);
+	int r = 0;
+
+	if (size == 0)
+		return error_field(e, "fis.listen", at,
+				   "a loopback address and a port: 127.0.0.1:7340 or [::1]:7340",
+				   "%.64s is none", at);
+	fd = socket(a.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	/* An earlier faultd's connections that linger must not keep it from its address. */
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
+	    bind(fd, &a.any, size) < 0 || listen(fd, BACKLOG) < 0)
+		r = -errno;
+	if (r == 0)
+		r = print_name(fd, ret_name);
+	if (r < 0)
+		return error_set(e, ERROR_FAILED, r, "fis.listen: cannot listen on %s: %s", at,
+				 strerror(-r));
+	return steal_fd(&fd);
 }

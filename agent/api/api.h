@@ -4,11 +4,14 @@
 #define FAULTD_API_API_H
 
 #include "api/http.h"
+#include "api/remote.h"
 #include "fault/faults.h"
 
 struct api {
 	struct faults *faults;
 	const struct policy *policy;
+	const struct identity *identity; /* outlives it; may change in place */
+	struct remote_log refused;
 };
 
 /* For struct http_service; `arg` is a struct api that outlives the server. */

@@ -633,27 +633,31 @@ __attribute__((format(printf, 2, 0))) static void on_mhd_log(void *cls, const ch
 	log_debug("http: %s", line);
 }
 
-/* Each may take two descriptors; what undoing and new faults need is left over. */
-static unsigned connection_limit(void)
+/* Each may take two descriptors; what undoing and new faults need is left over. Who comes over TCP
+ * gets an eighth at most: the socket by which faults are ended stays open to others. */
+static unsigned connection_limit(bool remote)
 {
+	rlim_t most = remote ? REMOTE_CONNECTIONS_MAX : CONNECTIONS_MAX, n = 16;
 	struct rlimit l;
-	rlim_t n = CONNECTIONS_MAX;
 
-	if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_cur < 2 * n + DESCRIPTORS_KEPT)
-		n = l.rlim_cur > 2 * DESCRIPTORS_KEPT ? (l.rlim_cur - DESCRIPTORS_KEPT) / 2 : 16;
-	return (unsigned)n;
+	if (getrlimit(RLIMIT_NOFILE, &l) < 0)
+		return (unsigned)most;
+	if (l.rlim_cur > 2 * DESCRIPTORS_KEPT)
+		n = (l.rlim_cur - DESCRIPTORS_KEPT) / 2 * (remote ? 1 : 7) / 8;
+	return (unsigned)(n < most ? n : most);
 }
 
 static int start_mhd(struct http *h, int listen_fd)
 {
-	h->mhd = MHD_start_daemon(
-		MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
-		on_access, h, MHD_OPTION_EXTERNAL_LOGGER, on_mhd_log, NULL,
-		MHD_OPTION_LISTEN_SOCKET, listen_fd, MHD_OPTION_CONNECTION_LIMIT,
-		connection_limit(), MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)CONNECTION_IDLE_S,
-		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
-		MHD_OPTION_URI_LOG_CALLBACK, on_uri, h, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
-		h, MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_END);
+	h->mhd = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0,
+				  NULL, NULL, on_access, h, MHD_OPTION_EXTERNAL_LOGGER, on_mhd_log,
+				  NULL, MHD_OPTION_LISTEN_SOCKET, listen_fd,
+				  MHD_OPTION_CONNECTION_LIMIT, connection_limit(h->remote),
+				  MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)CONNECTION_IDLE_S,
+				  MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
+				  MHD_OPTION_URI_LOG_CALLBACK, on_uri, h,
+				  MHD_OPTION_NOTIFY_COMPLETED, on_completed, h,
+				  MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_END);
 	return h->mhd ? 0 : -EIO;
 }
 

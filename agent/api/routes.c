@@ -123,6 +123,14 @@ static int check_caller(struct api *api, struct http_request *q, struct error *e
 {
 	gid_t gid;
 
+	if (q->remote) {
+		if (!is_fis(q->path))
+			return error_set(e, ERROR_NOT_FOUND, -ENOENT, "no such path: %.128s",
+					 q->path);
+		if (remote_admit(q, api->policy, api->identity, &api->refused, e) < 0)
+			return -EACCES;
+		return policy_check_caller(api->policy, &q->caller, geteuid(), e);
+	}
 	peer_groups(q->fd, &q->caller);
 	q->caller.in_group =
 		group_lookup(api->policy->group, &gid) == 0 && caller_has_group(&q->caller, gid);

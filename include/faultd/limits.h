@@ -24,12 +24,13 @@
 #define SEED_MAX 2147483647 /* of a fault's random choices; short enough to be typed */
 
 /* Requests */
-#define REQUEST_BODY_MAX  (64 * 1024)
-#define FIS_BODY_MAX      (1024 * 1024) /* a template of many actions */
-#define LARGE_BODIES_MAX  16            /* more than REQUEST_BODY_MAX, held at once per listener */
-#define JSON_DEPTH_MAX    16
-#define CONNECTIONS_MAX   2048
-#define CONNECTION_IDLE_S 10 /* to deliver a whole request, and between two requests */
+#define REQUEST_BODY_MAX       (64 * 1024)
+#define FIS_BODY_MAX           (1024 * 1024) /* a template of many actions */
+#define LARGE_BODIES_MAX       16 /* more than REQUEST_BODY_MAX, held at once per listener */
+#define JSON_DEPTH_MAX         16
+#define CONNECTIONS_MAX        2048
+#define REMOTE_CONNECTIONS_MAX 256 /* over TCP */
+#define CONNECTION_IDLE_S      10  /* to deliver a whole request, and between two requests */
 
 /* Time */
 #define DURATION_MAX_S    (12 * 3600) /* as FIS */
