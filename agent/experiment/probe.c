@@ -12,6 +12,7 @@
 #include "util/str.h"
 
 const struct probe_type *const probe_types[] = {
+	&probe_type_alarm,
 	&probe_type_psi,
 };
 const size_t n_probe_types = ARRAY_SIZE(probe_types);

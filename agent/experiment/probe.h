@@ -83,7 +83,7 @@ extern const char *const probe_unreadable_values[];
 		.text = "When it cannot be told how things are: stop the experiment or ignore it." \
 	}
 
-extern const struct probe_type probe_type_psi;
+extern const struct probe_type probe_type_alarm, probe_type_psi;
 
 extern const struct probe_type *const probe_types[];
 extern const size_t n_probe_types;
@@ -132,7 +132,9 @@ void probe_cannot_read(struct probe *p, const char *format, ...)
 void probe_gone(struct probe *p);
 
 /* aws:cloudwatch:assert-alarm-state asks the same: `alarms` are ARNs. `states`: one "OK", "ALARM" …
- * for each, in their order; NULL when they cannot be read, then the error. */
+ * for each, in their order; NULL when they cannot be read, then the error. Told within 9 s, on the
+ * loop, never from within alarm_ask(), and that is its end. Returns 0 or a negative errno: -EINVAL
+ * (not an ARN of an alarm), -ENOTSUP (there is no cloud to ask). */
 struct alarm_asking;
 typedef void (*alarm_fn)(const char *const *states, size_t n, const struct error *e, void *arg);
 int alarm_ask(const struct probe_env *env, const char *const *alarms, size_t n, alarm_fn done,

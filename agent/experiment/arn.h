@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* "arn:PARTITION:SERVICE:REGION:ACCOUNT:RESOURCE" in its parts. Pure. */
+#ifndef FAULTD_EXPERIMENT_ARN_H
+#define FAULTD_EXPERIMENT_ARN_H
+
+struct arn {
+	char partition[32], service[32], region[32], account[16]; /* region, account: may be "" */
+	const char *resource;                                     /* in `text`; never "" */
+};
+
+/* Returns 0 or -EINVAL. */
+int arn_parse(const char *text, struct arn *ret);
+
+#endif
