@@ -127,6 +127,45 @@ class Handler(http.server.BaseHTTPRequestHandler):
         scope = self.headers.get("Authorization", "").partition("Credential=")[2].partition(",")[0]
         return self.answer(403, why) if why else self.answer(200, f"{self.command} {scope} {body.decode()}")
 
+    def cloudwatch(self, body):
+        """DescribeAlarms in JSON, of alarms that are known by their names."""
+        why = why_not_signed(self, body)
+        if why:
+            return self.answer(403, json.dumps({"__type": "com.amazon#SignatureDoesNotMatch", "message": why}))
+        if (
+            self.headers["Content-Type"] != "application/x-amz-json-1.0"
+            or self.headers["X-Amz-Target"] != "GraniteServiceVersion20100801.DescribeAlarms"
+        ):
+            return self.answer(404)
+        asked = json.loads(body)
+        if asked["AlarmTypes"] != ["MetricAlarm", "CompositeAlarm"] or len(asked["AlarmNames"]) != 1:
+            return self.answer(400, json.dumps({"__type": "com.amazon#ValidationError", "message": "types, names"}))
+        name = asked["AlarmNames"][0]
+        times = counts["alarm " + name] = counts.get("alarm " + name, 0) + 1
+        if name == "denied":
+            text = {"__type": "com.amazonaws.monitoring#AccessDenied", "message": "this role may not"}
+            return self.answer(400, json.dumps(text))
+        if name == "flaky" and times < 3:
+            return self.answer(503, "try\nagain")
+        if name == "always 500":
+            return self.answer(500, "{")
+        if name == "nonsense":
+            return self.answer(200, "[")
+        if name == "silent":
+            over.wait()
+            return None
+        region = self.headers["Authorization"].split("/")[2]
+        states = {"fine": "OK", "new": "INSUFFICIENT_DATA", "red alert": "ALARM", "flaky": "OK", "odd": "PURPLE"}
+        states |= {"both": "ALARM", "turns": "OK" if times < 3 else "ALARM"}
+        alarms = [
+            {"AlarmName": n, "AlarmArn": f"arn:aws:cloudwatch:{region}:123456789012:alarm:{n}", "StateValue": s}
+            for n, s in states.items()
+            if n == name
+        ]
+        composite = name == "both"
+        answer = {"MetricAlarms": [] if composite else alarms, "CompositeAlarms": alarms if composite else []}
+        return self.answer(200, json.dumps(answer))
+
     def handle_one(self):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         url = urllib.parse.urlsplit(self.path)
@@ -165,6 +204,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.container()
         elif kind == "signed":
             self.signed(body)
+        elif kind == "cloudwatch":
+            self.cloudwatch(body)
         else:
             self.answer(404)
 

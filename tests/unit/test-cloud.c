@@ -4,25 +4,17 @@
  * active.
  */
 #include <arpa/inet.h>
-#include <fcntl.h>
 #include <netinet/in.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "server.h"
 #include "test.h"
 
 #include "cloud/cloud.h"
 #include "util/clock.h"
-
-static struct {
-	pid_t pid;
-	int its_input;
-	unsigned port;
-} server;
 
 static uv_loop_t loop;
 static struct fetcher *fetcher;
@@ -45,16 +37,6 @@ static void on_answer(const struct fetch_answer *a, void *arg)
 	g->length = a->length;
 	(void)snprintf(g->body, sizeof(g->body), "%s", a->body);
 	(void)snprintf(g->message, sizeof(g->message), "%s", a->message);
-}
-
-static const char *url_of(const char *path)
-{
-	static char url[8][256];
-	static unsigned i;
-	char *u = url[i++ % COUNT(url)];
-
-	(void)snprintf(u, sizeof(url[0]), "http://127.0.0.1:%u%s", server.port, path);
-	return u;
 }
 
 static struct fetch_request get(const char *path)
@@ -642,40 +624,6 @@ static int close_cloud(void **state)
 	unsetenv("AWS_CONTAINER_CREDENTIALS_FULL_URI");
 	unsetenv("AWS_CONTAINER_AUTHORIZATION_TOKEN");
 	return 0;
-}
-
-/* The server */
-
-static int start_server(void **state)
-{
-	int in[2], out[2];
-	char text[16] = "";
-
-	if (pipe(in) < 0 || pipe(out) < 0)
-		return -1;
-	(void)fcntl(in[1], F_SETFD, FD_CLOEXEC);
-	server.pid = fork();
-	if (server.pid == 0) {
-		(void)dup2(in[0], STDIN_FILENO);
-		(void)dup2(out[1], STDOUT_FILENO);
-		(void)execlp("python3", "python3", CLOUD_SERVER, NULL);
-		_exit(127);
-	}
-	(void)close(in[0]);
-	(void)close(out[1]);
-	server.its_input = in[1];
-	if (server.pid < 0 || read(out[0], text, sizeof(text) - 1) <= 0)
-		return -1;
-	(void)close(out[0]);
-	server.port = (unsigned)strtoul(text, NULL, 10);
-	(void)signal(SIGPIPE, SIG_IGN); /* as faultd does */
-	return server.port ? 0 : -1;
-}
-
-static int stop_server(void **state)
-{
-	(void)close(server.its_input);
-	return waitpid(server.pid, NULL, 0) == server.pid ? 0 : -1;
 }
 
 #define FETCH_TEST(name) cmocka_unit_test_setup_teardown(name, open_fetcher, close_fetcher)
