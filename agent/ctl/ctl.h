@@ -28,7 +28,7 @@ struct ctl {
 typedef int command_fn(struct ctl *ctl, int argc, char **argv);
 
 command_fn cmd_run, cmd_plan, cmd_list, cmd_show, cmd_stop, cmd_watch, cmd_actions, cmd_recover,
-	cmd_doctor;
+	cmd_doctor, cmd_experiment, cmd_template, cmd_lever;
 
 /* Prints the help of one action, made from the daemon's catalogue. Returns an exit code. */
 int action_help(struct ctl *ctl, const char *name);

@@ -22,7 +22,8 @@
 
 static bool terminal, colours, utf8;
 static bool progress_drawn;
-static int output_error; /* errno, of stdout */
+static size_t block_lines; /* that out_block() drew last, and nothing was printed since */
+static int output_error;   /* errno, of stdout */
 
 void out_init(void)
 {
@@ -37,6 +38,11 @@ void out_init(void)
 bool out_is_terminal(void)
 {
 	return terminal;
+}
+
+bool out_is_utf8(void)
+{
+	return utf8;
 }
 
 void *must(void *p)
@@ -250,7 +256,7 @@ static void cut(char *text, size_t columns)
 	*text = '\0';
 }
 
-static size_t terminal_columns(void)
+size_t out_columns(void)
 {
 	struct winsize size;
 
@@ -274,7 +280,7 @@ static void put_bar(double fraction)
 
 void out_wrapped(size_t at, size_t indent, const char *format, ...)
 {
-	size_t room = terminal_columns();
+	size_t room = out_columns();
 	char *text;
 	va_list ap;
 
@@ -307,7 +313,7 @@ void out_wrapped(size_t at, size_t indent, const char *format, ...)
 void out_progress(double fraction, const char *text)
 {
 	_cleanup_(freep) char *line = out_escape(text);
-	size_t room = terminal_columns() - 1;
+	size_t room = out_columns() - 1;
 	bool bar = fraction >= 0 && room > 2 * (BAR_CELLS + 1);
 
 	fputs("\r", stdout);
@@ -319,8 +325,27 @@ void out_progress(double fraction, const char *text)
 	progress_drawn = true;
 }
 
+void out_block(char **lines)
+{
+	size_t room = out_columns() - 1;
+
+	if (block_lines)
+		printf("\033[%zuA", block_lines);
+	block_lines = 0;
+	for (size_t i = 0; lines[i]; i++) {
+		_cleanup_(freep) char *line = out_escape(lines[i]);
+
+		cut(line, room);
+		printf("\r%s%s%s\033[K\n", i ? "" : colour_on(BOLD), line,
+		       i ? "" : colour_off(BOLD));
+		block_lines++;
+	}
+	flush();
+}
+
 void out_progress_clear(void)
 {
+	block_lines = 0;
 	if (!progress_drawn)
 		return;
 	fputs("\r\033[K", stdout);

@@ -18,6 +18,14 @@ void out_init(void);
 /* Whether stdout is a terminal that can overwrite a line. */
 bool out_is_terminal(void);
 
+/* How wide the terminal is (or 80), and whether it shows more than ASCII. */
+size_t out_columns(void);
+bool out_is_utf8(void);
+
+/* Draws lines (NULL-terminated, cut at the terminal's width) over those of the call before, if
+ * nothing was printed since. For a terminal only. */
+void out_block(char **lines);
+
 /* p, or the end of the program: a client that has no memory cannot do its one job. */
 void *must(void *p);
 

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* template: what experiments are made from. */
+#include <stdio.h>
+#include <string.h>
+
+#include "ctl/exit.h"
+#include "ctl/fis.h"
+
+static int create(struct ctl *ctl, int argc, char **argv)
+{
+	_cleanup_(freep) char *id = NULL;
+	const char *path;
+	int r = take_one(argc, argv, "file", &path);
+
+	if (r == 0)
+		r = create_template(ctl, path, &id);
+	if (r)
+		return r;
+	if (ctl->json)
+		printf("{\"id\":\"%s\"}\n", id);
+	else
+		out_line(PLAIN, "%s", id);
+	return EXIT_DONE;
+}
+
+static void print_list(const cJSON *list)
+{
+	static const char *const heads[] = {"ID", "CREATED", "DESCRIPTION"};
+	struct table t = {.columns = 3};
+	const cJSON *one;
+
+	for (size_t i = 0; i < t.columns; i++)
+		table_cell(&t, BOLD, "%s", heads[i]);
+	cJSON_ArrayForEach(one, list)
+	{
+		_cleanup_(freep) char *when = local_time(json_number(one, "creationTime", 0));
+
+		table_cell(&t, PLAIN, "%s", json_text(one, "id"));
+		table_cell(&t, PLAIN, "%s", when);
+		table_cell(&t, PLAIN, "%s", json_text(one, "description"));
+	}
+	table_print(&t, 0);
+}
+
+static int list(struct ctl *ctl, int argc, char **argv)
+{
+	_cleanup_(json_freep) cJSON *all = NULL;
+	int r;
+
+	if (argc > 1)
+		return unexpected(argv[0], argv[1]);
+	r = ask_all(ctl, "/experimentTemplates", "experimentTemplates", &all);
+	if (r)
+		return r;
+	if (ctl->json) {
+		_cleanup_(freep) char *text = must(cJSON_PrintUnformatted(all));
+
+		out_json(text, strlen(text));
+	} else if (cJSON_GetArraySize(all) == 0) {
+		out_line(PLAIN, "no templates");
+	} else {
+		print_list(all);
+	}
+	return EXIT_DONE;
+}
+
+static int show(struct ctl *ctl, int argc, char **argv)
+{
+	struct answer a = {0};
+	const char *id;
+	int r = take_one(argc, argv, "template", &id);
+
+	if (r == 0)
+		r = ask_about(ctl, "GET", "/experimentTemplates/", id, "", &a);
+	if (r)
+		return r;
+	if (ctl->json) {
+		out_json(a.raw.body, a.raw.len);
+	} else {
+		/* A template is read, changed and given again as the JSON that it is. */
+		_cleanup_(freep) char *text =
+			must(cJSON_Print(json_object(a.json, "experimentTemplate")));
+
+		out_json(text, strlen(text));
+	}
+	answer_done(&a);
+	return EXIT_DONE;
+}
+
+static int delete (struct ctl *ctl, int argc, char **argv)
+{
+	struct answer a = {0};
+	const char *id;
+	int r = take_one(argc, argv, "template", &id);
+
+	if (r == 0)
+		r = ask_about(ctl, "DELETE", "/experimentTemplates/", id, "", &a);
+	if (r)
+		return r;
+	if (ctl->json)
+		out_json(a.raw.body, a.raw.len);
+	else
+		out_line(PLAIN, "%s deleted", id);
+	answer_done(&a);
+	return EXIT_DONE;
+}
+
+static void print_problems(const char *path, const cJSON *json)
+{
+	const cJSON *p;
+
+	out_error("%s: %d things are wrong", path, cJSON_GetArraySize(json_list(json, "problems")));
+	cJSON_ArrayForEach(p, json_list(json, "problems"))
+		out_note("  %s: %s", json_text(p, "path"), json_text(p, "text"));
+}
+
+static int validate(struct ctl *ctl, int argc, char **argv)
+{
+	_cleanup_(json_freep) cJSON *json = NULL;
+	struct answer a = {0};
+	const char *path;
+	bool valid;
+	int r = take_one(argc, argv, "file", &path);
+
+	if (r == 0)
+		r = read_json_file(path, &json);
+	if (r)
+		return r;
+	_cleanup_(freep) char *body = must(cJSON_PrintUnformatted(json));
+	r = ask(ctl, "POST", "/v1/templates/validate", body, &a);
+	if (r)
+		return r;
+	valid = json_true(a.json, "valid");
+	if (ctl->json)
+		out_json(a.raw.body, a.raw.len);
+	else if (valid)
+		out_line(PLAIN, "%s: this host can do it", path);
+	else
+		print_problems(path, a.json);
+	answer_done(&a);
+	return valid ? EXIT_DONE : EXIT_REFUSED;
+}
+
+int cmd_template(struct ctl *ctl, int argc, char **argv)
+{
+	static const struct subcommand table[] = {{"create", "FILE", create},
+						  {"list", "", list},
+						  {"show", "ID", show},
+						  {"delete", "ID", delete},
+						  {"validate", "FILE", validate}};
+
+	return run_subcommand(ctl, table, sizeof(table) / sizeof(table[0]), argc, argv);
+}
