@@ -152,7 +152,7 @@ static socklen_t read_loopback(const char *at, union address *ret)
 static int print_name(int fd, char ret[static LISTEN_NAME_MAX])
 {
 	char text[INET6_ADDRSTRLEN];
-	union address a;
+	union address a = {0};
 	socklen_t size = sizeof(a);
 
 	if (getsockname(fd, &a.any, &size) < 0)
@@ -172,7 +172,7 @@ int listen_loopback(const char *at, char ret_name[static LISTEN_NAME_MAX], struc
 {
 	static const int one = 1;
 	_cleanup_close_ int fd = -1;
-	union address a;
+	union address a = {0};
 	socklen_t size = read_loopback(at, &a);
 	int r = 0;
 
