@@ -100,7 +100,7 @@ static const char *read_state(struct alarm_reading *x, const char *body)
 	if (!cJSON_IsObject(json))
 		(void)snprintf(x->why, sizeof(x->why), "CloudWatch's answer makes no sense");
 	else if (!alarm)
-		(void)snprintf(x->why, sizeof(x->why), "there is no such alarm: %s", x->arn);
+		(void)snprintf(x->why, sizeof(x->why), "there is no such alarm: %.250s", x->arn);
 	else if (!state)
 		(void)snprintf(x->why, sizeof(x->why), "alarm %s has no state that is known",
 			       alarm_arn_name(x->arn));

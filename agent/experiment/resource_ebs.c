@@ -51,7 +51,7 @@ static bool read_volume_id(const struct identity *id, const char *disk, char *re
 {
 	char path[128], serial[32];
 
-	(void)snprintf(path, sizeof(path), "/sys/block/%s/device/serial", disk);
+	(void)snprintf(path, sizeof(path), "/sys/block/%.64s/device/serial", disk);
 	if (!read_word(id, path, serial, sizeof(serial)) || !str_starts(serial, "vol"))
 		return false;
 	(void)snprintf(ret, size, "vol-%s", serial + 3 + (serial[3] == '-'));
@@ -125,7 +125,7 @@ static bool read_volume(const struct identity *id, const char *disk, struct volu
 	if (!str_starts(disk, "nvme") || !str_copy(ret->disk, sizeof(ret->disk), disk) ||
 	    !read_volume_id(id, disk, ret->id, sizeof(ret->id)))
 		return false;
-	(void)snprintf(at, sizeof(at), "/sys/block/%s", disk);
+	(void)snprintf(at, sizeof(at), "/sys/block/%.48s", disk);
 	add_devices(ret, id, at, 0);
 	if (ret->n > 0)
 		ret->sectors = ret->device[0].sectors;

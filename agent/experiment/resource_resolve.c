@@ -242,7 +242,7 @@ static int find(const struct template_target *t, const struct identity *id,
 	if (r == 0)
 		return 0;
 	(void)str_copy(why, sizeof(why), e->message);
-	(void)snprintf(e->message, sizeof(e->message), "targets.%.64s: %.440s", t->name, why);
+	(void)snprintf(e->message, sizeof(e->message), "targets.%.64s: %.430s", t->name, why);
 	return r;
 }
 
