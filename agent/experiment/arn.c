@@ -34,3 +34,12 @@ int arn_parse(const char *text, struct arn *ret)
 	ret->resource = s;
 	return 0;
 }
+
+const char *arn_resource(const char *text, const char *service)
+{
+	struct arn arn;
+
+	if (arn_parse(text, &arn) < 0 || (service && !str_eq(arn.service, service)))
+		return NULL;
+	return arn.resource;
+}

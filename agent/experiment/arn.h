@@ -11,4 +11,8 @@ struct arn {
 /* Returns 0 or -EINVAL. */
 int arn_parse(const char *text, struct arn *ret);
 
+/* The resource of an ARN of this service (NULL: of any), whatever its partition, Region and account
+ * are: the same template is to work everywhere. NULL: it is not such an ARN. Points into `text`. */
+const char *arn_resource(const char *text, const char *service);
+
 #endif

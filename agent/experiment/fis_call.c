@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "experiment/arn.h"
 #include "experiment/catalogue.h"
 #include "experiment/fis_parameters.h"
 #include "util/cleanup.h"
@@ -370,24 +371,6 @@ static unsigned read_max_errors(const struct reading *in, const cJSON *values)
 	shown(text, value);
 	tell(in, "maxErrorsPercent", "%s is out of range; allowed: 0 to 100", value);
 	return 0;
-}
-
-/* Of any partition, Region and account: the same template is to work everywhere. Returns what is
- * behind "arn:…:SERVICE:…:…:", or NULL. */
-static const char *arn_resource(const char *arn, const char *service)
-{
-	const char *part = arn;
-
-	for (int i = 0; i < 5; i++) {
-		size_t n = strcspn(part, ":");
-
-		if (part[n] != ':' || (i == 0 && (n != 3 || strncmp(part, "arn", 3) != 0)) ||
-		    (i == 1 && n == 0) ||
-		    (i == 2 && (n != strlen(service) || strncmp(part, service, n) != 0)))
-			return NULL;
-		part += n + 1;
-	}
-	return part;
 }
 
 /* Kinds of action */

@@ -72,7 +72,7 @@ struct template
 	cJSON *tags; /* an object of strings; owned, never NULL */
 	struct timespec created_at, updated_at;
 	char client_token[1025]; /* of its creation */
-	char *canonical;         /* of the request that created it; owned, may be NULL */
+	char *canonical;         /* the request that created it, keys sorted; owned */
 	unsigned references;     /* the collection's, and of experiments that run it */
 
 	const char *description, *role_arn;
@@ -87,11 +87,15 @@ struct template
 
 /* Checks what CreateExperimentTemplate (or a template file) carries and takes `json` over in any
  * case. Every mistake is told in `problems`, with its path ("actions.stress.parameters.duration").
- * Returns 0 and a template with one reference and no id yet, or -EINVAL (problems), or -ENOMEM. */
+ * A clientToken is checked when it is there, and not asked for. Returns 0 and a template with one
+ * reference, its canonical form, and no id or times yet, or -EINVAL (problems), or -ENOMEM. The
+ * catalogue has to be made before. */
 int template_parse(cJSON *json, struct template **ret, struct problems *problems);
 
-/* UpdateExperimentTemplate: members of `patch` replace those of the template. The result is a new
- * template of the same id, tags and creation time; the old one is not changed. Takes `patch` over.
+/* UpdateExperimentTemplate: members of `patch` replace those of the template as wholes, but
+ * experimentOptions, of which one can be changed; an empty logConfiguration takes it away, and one
+ * without logSchemaVersion has that of before. The result is a new template of the same id, tags,
+ * token and times, which the caller changes; the old one is not changed. Takes `patch` over.
  */
 int template_patch(const struct template *t, cJSON *patch, struct template **ret,
 		   struct problems *problems);

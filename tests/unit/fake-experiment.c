@@ -7,6 +7,9 @@
 static const struct probe_type probes[] = {{.source = "aws:cloudwatch:alarm"},
 					   {.source = "host:psi"}};
 
+const struct probe_type *const probe_types[] = {&probes[0], &probes[1]};
+const size_t n_probe_types = 2;
+
 const struct probe_type *probe_type_find(const char *source)
 {
 	for (size_t i = 0; i < sizeof(probes) / sizeof(probes[0]); i++) {
