@@ -367,7 +367,7 @@ void read_actions(struct reading *r, const cJSON *json)
 	for (size_t i = 0; i < r->t->n_actions; i++)
 		read_action(r, found[i], problem_path(path, "actions", found[i]->string),
 			    &r->t->actions[i]);
-	if (!r->actions_cut)
+	if (n > 0 && !r->actions_cut && !r->targets_cut)
 		check_unused(r);
 	if (!tell_cycle(r))
 		check_length(r);

@@ -56,8 +56,7 @@ static void read_selection(struct reading *r, const cJSON *json, const char *pat
 		return;
 	text_add_escaped(&s, text);
 	problems_add(r->problems, ERROR_VALIDATION, at,
-		     "%s is no selection; allowed: ALL, COUNT(1 or more), PERCENT(1 to 100)",
-		     shown);
+		     "%s is no selection; allowed: ALL, COUNT(n), PERCENT(n of 1 to 100)", shown);
 }
 
 static void tell_types(struct reading *r, const char *path, const char *name)
