@@ -190,22 +190,18 @@ static void ask(struct database *d, struct op *op)
 static void run(void *state, struct disk_job *batch)
 {
 	struct database *d = state;
-	struct op *op = op_of(batch), *to, *last = op;
 
-	for (; op; op = to) {
+	for (struct op *op = op_of(batch), *to; op; op = to) {
 		to = next_op(op);
-		last = op;
 		if (!changes(op)) {
 			ask(d, op);
 			continue;
 		}
-		while (to && changes(to)) {
-			last = to;
+		while (to && changes(to))
 			to = next_op(to);
-		}
 		change_or_each_alone(d, op, to);
 	}
-	last->news = database_news(d);
+	op_of(batch)->news = database_news(d);
 }
 
 static void drop(struct disk_job *batch)
