@@ -12,8 +12,8 @@
 #include "util/str.h"
 
 const struct probe_type *const probe_types[] = {
-	&probe_type_alarm,
-	&probe_type_psi,
+	&probe_type_alarm, &probe_type_psi,  &probe_type_metric,
+	&probe_type_http,  &probe_type_unit, &probe_type_command,
 };
 const size_t n_probe_types = ARRAY_SIZE(probe_types);
 

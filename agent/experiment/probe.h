@@ -83,7 +83,8 @@ extern const char *const probe_unreadable_values[];
 		.text = "When it cannot be told how things are: stop the experiment or ignore it." \
 	}
 
-extern const struct probe_type probe_type_alarm, probe_type_psi;
+extern const struct probe_type probe_type_alarm, probe_type_psi, probe_type_metric, probe_type_http,
+	probe_type_unit, probe_type_command;
 
 extern const struct probe_type *const probe_types[];
 extern const size_t n_probe_types;

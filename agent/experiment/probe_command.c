@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* host:command: a program of the operator's, out of one directory, says whether all is well: status
+ * 0, or another one and, on the first line of its output, why. It is given nothing: no arguments,
+ * no environment, no descriptors but /dev/null and the pipe. Whoever may write there may run code
+ * as faultd, so that only root (or faultd's own user) may. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "experiment/probe_rounds.h"
+#include "plan/policy.h"
+#include "util/cleanup.h"
+#include "util/duration.h"
+#include "util/log.h"
+#include "util/proc.h"
+#include "util/spawn.h"
+#include "util/str.h"
+
+#define OUTPUT_MAX   200
+#define KILL_WAIT_MS 1000
+#define NAME_WANTED  "the name of a program in fis.probeDir, without slashes"
+
+struct command_params {
+	char name[128];
+	uint64_t period_ms, timeout_ms;
+	int unreadable;
+};
+
+static const struct row rows[] = {
+	{.name = "name",
+	 .type = ROW_STRING,
+	 FIELD_STRING(struct command_params, name),
+	 .required = true,
+	 .text = "The program, in the directory that the configuration names (fis.probeDir)."},
+	{.name = "period",
+	 .type = ROW_DURATION,
+	 FIELD(struct command_params, period_ms),
+	 .def = "5s",
+	 .min = 100,
+	 .max = 3600000,
+	 .text = "How often it is run."},
+	{.name = "timeout",
+	 .type = ROW_DURATION,
+	 FIELD(struct command_params, timeout_ms),
+	 .def = "2s",
+	 .min = 10,
+	 .max = PROBE_TIMEOUT_MAX_MS,
+	 .text = "How long it may take; then it is killed, and nothing is known."},
+	PROBE_UNREADABLE_ROW(struct command_params, unreadable),
+};
+
+struct command_state {
+	struct rounds rounds; /* its timer is the timeout while a program runs */
+	char path[512];
+	/* Of the program that runs */
+	pid_t pid; /* 0: none, or it could not be killed and is left alone */
+	int pidfd, output_fd;
+	uv_poll_t exit, output;
+	unsigned polls; /* not closed yet */
+	bool killed;
+	bool stop_waits; /* for the end of the round */
+	char line[OUTPUT_MAX];
+	size_t length;
+};
+
+static int check(const void *from, struct error *e)
+{
+	const struct command_params *c = from;
+
+	if (strchr(c->name, '/') || c->name[0] == '.')
+		return error_field(e, "name", c->name, NAME_WANTED, "%s is not that", c->name);
+	return 0;
+}
+
+/* Why nobody but root and we ourselves can have made it what it is; NULL: it is so. */
+static const char *find_stranger(const struct stat *st)
+{
+	if (st->st_uid != 0 && st->st_uid != geteuid())
+		return "belongs to neither root nor the user that faultd runs as";
+	return st->st_mode & (S_IWGRP | S_IWOTH) ? "may be written by others" : NULL;
+}
+
+/* May it be run? false: told why not. */
+static bool is_trusted(struct command_state *s)
+{
+	struct probe *p = s->rounds.p;
+	const char *directory = p->env->policy->fis.probe_dir, *why;
+	struct stat st;
+
+	if (lstat(directory, &st) < 0) {
+		probe_cannot_read(p, "%s: %s", directory, strerror(errno));
+		return false;
+	}
+	why = S_ISDIR(st.st_mode) ? find_stranger(&st) : "is no directory";
+	if (why) {
+		probe_cannot_read(p, "%s %s", directory, why);
+		return false;
+	}
+	if (lstat(s->path, &st) < 0) {
+		probe_cannot_read(p, "%s: %s", s->path, strerror(errno));
+		return false;
+	}
+	why = S_ISREG(st.st_mode) ? find_stranger(&st) : "is no regular file";
+	if (why)
+		probe_cannot_read(p, "%s %s", s->path, why);
+	return !why;
+}
+
+/* Of its output the first line is kept; the rest is read so that nobody waits for us. */
+static void keep_line(struct command_state *s, const char *from, size_t n)
+{
+	for (size_t i = 0; i < n && s->length < sizeof(s->line) - 1; i++) {
+		if (s->length > 0 && s->line[s->length - 1] == '\n')
+			return;
+		s->line[s->length++] = from[i];
+	}
+}
+
+/* What is there now, a pipe's worth at most: there may be more where that comes from. */
+static bool read_output(struct command_state *s)
+{
+	char some[4096];
+	ssize_t n = 1;
+
+	for (int i = 0; i < 16 && n > 0; i++) {
+		n = read(s->output_fd, some, sizeof(some));
+		if (n > 0)
+			keep_line(s, some, (size_t)n);
+	}
+	return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR));
+}
+
+static void on_output(uv_poll_t *poll, int status, int events)
+{
+	struct command_state *s = poll->data;
+
+	if (status < 0 || !read_output(s))
+		(void)uv_poll_stop(poll);
+}
+
+static void end_round(struct command_state *s)
+{
+	rounds_answered(&s->rounds);
+	if (s->stop_waits)
+		rounds_stop(&s->rounds);
+}
+
+/* The round ends when all that is open is closed. */
+static void on_poll_closed(uv_handle_t *h)
+{
+	struct command_state *s = h->data;
+
+	if (--s->polls > 0)
+		return;
+	if (s->pidfd >= 0)
+		(void)close(s->pidfd);
+	(void)close(s->output_fd);
+	end_round(s);
+}
+
+static void close_polls(struct command_state *s)
+{
+	uv_close((uv_handle_t *)&s->output, on_poll_closed);
+	if (s->pidfd >= 0)
+		uv_close((uv_handle_t *)&s->exit, on_poll_closed);
+}
+
+static void judge(struct command_state *s, int status)
+{
+	struct probe *p = s->rounds.p;
+	const struct command_params *c = p->params;
+	char timeout[32];
+	struct text t = TEXT(timeout);
+
+	s->line[s->length] = '\0';
+	s->line[strcspn(s->line, "\n")] = '\0';
+	if (s->killed) {
+		duration_print(c->timeout_ms, &t);
+		probe_cannot_read(p, "%s: not done within %s, killed", s->path, timeout);
+	} else if (WIFSIGNALED(status)) {
+		probe_cannot_read(p, "%s: killed by %s", s->path, signal_name(WTERMSIG(status)));
+	} else if (WEXITSTATUS(status) == 0) {
+		probe_tell(p, PROBE_FINE, "%s: %s", c->name, s->line);
+	} else if (s->line[0]) {
+		probe_tell(p, PROBE_FIRED, "%s: %s", c->name, s->line);
+	} else {
+		probe_tell(p, PROBE_FIRED, "%s: status %d", c->name, WEXITSTATUS(status));
+	}
+}
+
+/* Whatever it has left behind goes with it: until it is waited for, its number is that of its
+ * group. */
+static void on_exit_of(uv_poll_t *poll, int poll_status, int events)
+{
+	struct command_state *s = poll->data;
+	int status = 0;
+	pid_t pid;
+
+	(void)kill(-s->pid, SIGKILL);
+	pid = waitpid(s->pid, &status, WNOHANG);
+	if (pid == 0)
+		return;
+	s->pid = 0;
+	(void)uv_timer_stop(&s->rounds.timer);
+	(void)read_output(s);
+	if (pid > 0)
+		judge(s, status);
+	else
+		probe_cannot_read(s->rounds.p, "%s: how it ended was not seen", s->path);
+	close_polls(s);
+}
+
+/* One that does not die of it waits for the kernel: nobody waits for that. */
+static void on_kill_timeout(uv_timer_t *timer)
+{
+	struct rounds *r = timer->data;
+	struct command_state *s = r->p->state;
+
+	log_warning("host:command: %s (pid %d) cannot be killed, leaving it alone", s->path,
+		    (int)s->pid);
+	s->pid = 0;
+	probe_cannot_read(r->p, "%s: cannot be killed", s->path);
+	close_polls(s);
+}
+
+static void on_timeout(uv_timer_t *timer)
+{
+	struct rounds *r = timer->data;
+	struct command_state *s = r->p->state;
+
+	s->killed = true;
+	(void)kill(-s->pid, SIGKILL);
+	(void)uv_timer_start(timer, on_kill_timeout, KILL_WAIT_MS, 0);
+}
+
+/* The first that the OOM killer takes, not us. Anyone may raise the score. */
+static void offer_to_oom(pid_t pid)
+{
+	char path[64];
+	_cleanup_close_ int fd = -1;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", (int)pid);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, "1000", 4) < 0)
+		log_debug("host:command: %s: %s, ignoring", path, strerror(errno));
+}
+
+/* A pidfd with a poll on it. Returns 0 or a negative errno. */
+static int watch_exit(struct command_state *s)
+{
+	struct proc_stat st;
+	int r = proc_stat_read(s->pid, &st);
+
+	if (r == 0)
+		r = proc_open(s->pid, st.start);
+	if (r < 0)
+		return r;
+	s->pidfd = r;
+	r = uv_poll_init(s->rounds.p->env->loop, &s->exit, s->pidfd);
+	if (r == 0) {
+		s->polls++;
+		s->exit.data = s;
+		return uv_poll_start(&s->exit, UV_READABLE, on_exit_of);
+	}
+	(void)close(s->pidfd);
+	s->pidfd = -1;
+	return r;
+}
+
+/* With its output in the pipe. Returns 0 or a negative errno: then nothing runs. */
+static int run(struct command_state *s, int pipe_fd)
+{
+	char *argv[] = {s->path, NULL};
+	int r = spawn_program(s->path, argv, SPAWN_OWN_SESSION, -1, pipe_fd, &s->pid);
+
+	if (r < 0) {
+		s->pid = 0;
+		return r;
+	}
+	offer_to_oom(s->pid);
+	r = watch_exit(s);
+	if (r == 0)
+		return 0;
+	(void)kill(-s->pid, SIGKILL);
+	(void)waitpid(s->pid, NULL, WNOHANG);
+	s->pid = 0;
+	return r;
+}
+
+/* The pipe it writes to. Returns its other end, to be closed, or a negative errno. */
+static int open_output(struct command_state *s)
+{
+	int fds[2], r;
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return -errno;
+	r = uv_poll_init(s->rounds.p->env->loop, &s->output, fds[0]); /* it does not block then */
+	if (r < 0) {
+		(void)close(fds[0]);
+		(void)close(fds[1]);
+		return r;
+	}
+	s->output_fd = fds[0];
+	s->output.data = s;
+	s->polls = 1;
+	(void)uv_poll_start(&s->output, UV_READABLE, on_output);
+	return fds[1];
+}
+
+static void ask(struct probe *p)
+{
+	struct command_state *s = p->state;
+	const struct command_params *c = p->params;
+	_cleanup_close_ int pipe_fd = -1;
+	int r;
+
+	s->killed = false;
+	s->length = 0;
+	s->pidfd = -1;
+	if (!is_trusted(s)) {
+		end_round(s);
+		return;
+	}
+	pipe_fd = open_output(s);
+	r = pipe_fd < 0 ? pipe_fd : run(s, pipe_fd);
+	if (r == 0) {
+		(void)uv_timer_start(&s->rounds.timer, on_timeout, c->timeout_ms, 0);
+		return;
+	}
+	probe_cannot_read(p, "%s: %s", s->path, strerror(-r));
+	if (s->polls > 0)
+		close_polls(s);
+	else
+		end_round(s);
+}
+
+static int start(struct probe *p, struct error *e)
+{
+	const struct command_params *c = p->params;
+	struct command_state *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return error_set(e, ERROR_FAILED, -ENOMEM, "host:command: out of memory");
+	(void)snprintf(s->path, sizeof(s->path), "%s/%s", p->env->policy->fis.probe_dir, c->name);
+	s->pidfd = -1;
+	p->state = s;
+	rounds_start(&s->rounds, p, c->period_ms, ask);
+	return 0;
+}
+
+/* What runs is killed, and the timer, which waits for its end, is closed after that. */
+static void stop(struct probe *p)
+{
+	struct command_state *s = p->state;
+
+	if (s->pid)
+		on_timeout(&s->rounds.timer);
+	if (s->rounds.asking)
+		s->stop_waits = true;
+	else
+		rounds_stop(&s->rounds);
+}
+
+const struct probe_type probe_type_command = {
+	.source = "host:command",
+	.description = "A program out of fis.probeDir says that something is wrong.",
+	.rows = rows,
+	.n_rows = ARRAY_SIZE(rows),
+	.params_size = sizeof(struct command_params),
+	.check = check,
+	.start = start,
+	.stop = stop,
+};
