@@ -6,13 +6,14 @@
 #include "api/auth.h"
 #include "api/fault_json.h"
 #include "api/handlers.h"
+#include "api/match.h"
 #include "faultd/limits.h"
 
 #define ID_MAX 2048 /* an ARN */
 
 static const struct route {
 	const char *method;
-	const char *path; /* "{}": one part, without a slash; "{+}": all the rest, with slashes */
+	const char *path; /* as match_path() reads it */
 	void (*handle)(struct api *api, struct http_request *q, const char *id);
 } routes[] = {
 	{"POST", "/v1/faults", post_fault},        {"GET", "/v1/faults", get_faults},
@@ -70,38 +71,6 @@ void answer_error(struct http_request *q, const struct error *e)
 	http_answer(q, error_code_status(e->code), error_code_name(e->code), text);
 }
 
-/* Takes `n` bytes at `*path`. */
-static bool take(const char **path, size_t n, char *to, size_t size)
-{
-	if (n == 0 || n >= size)
-		return false;
-	memcpy(to, *path, n);
-	to[n] = '\0';
-	*path += n;
-	return true;
-}
-
-/* Does `path` fit `pattern`? What stands at its holes goes to `holes`. */
-static bool fits(const char *pattern, const char *path, char *holes[2], const size_t sizes[2])
-{
-	size_t hole = 0;
-
-	holes[0][0] = holes[1][0] = '\0';
-	while (*pattern) {
-		if (str_starts(pattern, "{+}"))
-			return take(&path, strlen(path), holes[hole], sizes[hole]);
-		if (str_starts(pattern, "{}")) {
-			if (!take(&path, strcspn(path, "/"), holes[hole], sizes[hole]))
-				return false;
-			hole = 1;
-			pattern += 2;
-		} else if (*pattern++ != *path++) {
-			return false;
-		}
-	}
-	return *path == '\0';
-}
-
 static void answer_refused(struct http_request *q)
 {
 	struct error e;
@@ -140,8 +109,8 @@ static int check_caller(struct api *api, struct http_request *q, struct error *e
 void api_handle(struct http_request *q, void *arg)
 {
 	char id[ID_MAX + 1];
-	char *holes[] = {id, q->second_id};
-	const size_t sizes[] = {sizeof(id), sizeof(q->second_id)};
+	const struct match_hole holes[MATCH_HOLES] = {{id, sizeof(id)},
+						      {q->second_id, sizeof(q->second_id)}};
 	struct api *api = arg;
 	bool path_known = false;
 	struct error e;
@@ -155,7 +124,7 @@ void api_handle(struct http_request *q, void *arg)
 		return;
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(routes); i++) {
-		if (!fits(routes[i].path, q->path, holes, sizes))
+		if (!match_path(routes[i].path, q->path, holes))
 			continue;
 		path_known = true;
 		if (str_eq(routes[i].method, q->method)) {
