@@ -21,6 +21,13 @@ static void sink(enum log_level level, const char *fault, const char *action, co
 		(void)sd_journal_send("PRIORITY=%d", (int)level, "MESSAGE=%s", message, NULL);
 }
 
+static void record_sink(const char *experiment, const char *type, const char *details)
+{
+	(void)sd_journal_send("PRIORITY=%d", (int)LEVEL_INFO, "EXPERIMENT_ID=%s", experiment,
+			      "LOG_TYPE=%s", type, "MESSAGE=%s %s: %s", experiment, type, details,
+			      NULL);
+}
+
 void journald_start(void)
 {
 	const char *stream =
@@ -29,6 +36,8 @@ void journald_start(void)
 	struct stat st;
 
 	if (stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 &&
-	    fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device && st.st_ino == inode)
+	    fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device && st.st_ino == inode) {
 		log_set_sink(sink);
+		log_set_record_sink(record_sink);
+	}
 }

@@ -2,8 +2,9 @@
 /* What happens in an experiment, as FIS's log schema version 2 has it: eight kinds of record, one
  * JSON object each. They go to STATE_DIR/experiments/ID.ndjson (rotated by size, pruned by age), to
  * journald with fields, to whoever listens (GET /v1/events), and where the template's
- * logConfiguration says. Files are written in a thread: a disk that hangs never holds up the loop.
- */
+ * logConfiguration says. Files are written in a thread of their own, apart from the store's: a disk
+ * that hangs holds up neither the loop nor the other one. At most LOG_QUEUE_MAX records and
+ * LOG_QUEUE_BYTES_MAX of them wait for the disk. */
 #ifndef FAULTD_EXPERIMENT_LOG_H
 #define FAULTD_EXPERIMENT_LOG_H
 
@@ -16,6 +17,10 @@
 
 #include "util/err.h"
 
+#define LOG_QUEUE_MAX       8192
+#define LOG_QUEUE_BYTES_MAX (8u << 20)
+#define LOG_READINGS_MAX    16
+
 struct experiment_log; /* all of it: one for the daemon */
 struct cloud;
 struct identity;
@@ -23,7 +28,9 @@ struct identity;
 /* `cloud` may be NULL: then nothing leaves the host. */
 int experiment_log_start(uv_loop_t *loop, const char *state_dir, struct cloud *cloud,
 			 const struct identity *identity, struct experiment_log **ret);
-/* What is queued is written, for at most 1 s. Then free, after the loop has run once more. */
+/* What is queued is written, for at most 1 s; readings that are left are told -ECANCELED, from
+ * within this. A thread that hangs in the disk is left behind. Then free, after the loop has run
+ * once more. */
 void experiment_log_stop(struct experiment_log *l);
 void experiment_log_free(struct experiment_log *l);
 
@@ -38,8 +45,9 @@ void experiment_log_free(struct experiment_log *l);
 #define LOG_EXPERIMENT_END           "experiment-end"
 
 /* Writes {"id","log_type","event_timestamp","version":"2","details"}; takes `details` (an object)
- * over. `configuration`: the template's logConfiguration, or NULL. A record that cannot be kept is
- * counted and logged, never waited for. */
+ * over (NULL: its maker was out of memory). `configuration`: the template's logConfiguration, or
+ * NULL. A record that cannot be kept is counted and logged, never waited for. Of one experiment the
+ * newest 8 to 16 MiB are kept. */
 void experiment_log(struct experiment_log *l, const char *experiment_id, const char *type,
 		    cJSON *details, const cJSON *configuration);
 
@@ -56,16 +64,20 @@ struct log_listener {
 void experiment_log_listen(struct experiment_log *l, struct log_listener *listener);
 void experiment_log_unlisten(struct experiment_log *l, struct log_listener *listener);
 
-/* Reads all records of one experiment, oldest first, rotated files included: `text` is NDJSON,
- * "" when there are none, NULL with a negative errno when they cannot be read. Called on the loop,
- * not from within this, unless it is cancelled before. */
+/* How many records are in no file since the start. */
+uint64_t experiment_log_lost(const struct experiment_log *l);
+
+/* Reads all records of one experiment, oldest first, rotated files and what waits included: `text`
+ * is NDJSON, "" when there are none, NULL with a negative errno when they cannot be read. Called on
+ * the loop, not from within this, unless it is cancelled before. Returns 0, -EINVAL (no id is like
+ * this), -EBUSY (LOG_READINGS_MAX of them wait), -ENOMEM or -ECANCELED (it has stopped). */
 struct log_reading;
 typedef void (*log_text_fn)(int r, const char *text, size_t length, void *arg);
 int experiment_log_read(struct experiment_log *l, const char *experiment_id, log_text_fn done,
 			void *arg, struct log_reading **ret);
-void log_reading_cancel(struct log_reading *r);
+void log_reading_cancel(struct log_reading *r); /* NULL: nothing */
 
-/* Deletes the files of experiments that are older than this. */
+/* Deletes the files of experiments whose last record is older than this. */
 void experiment_log_prune(struct experiment_log *l, time_t before);
 
 #endif

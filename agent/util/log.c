@@ -41,7 +41,13 @@ static void stderr_sink(enum log_level level, const char *fault, const char *act
 		return;
 }
 
+static void stderr_record_sink(const char *experiment, const char *type, const char *details)
+{
+	stderr_sink(LEVEL_INFO, experiment, type, details);
+}
+
 static log_sink_fn current_sink = stderr_sink;
+static log_record_sink_fn current_record_sink = stderr_record_sink;
 
 void log_set_level(enum log_level level)
 {
@@ -51,6 +57,17 @@ void log_set_level(enum log_level level)
 void log_set_sink(log_sink_fn sink)
 {
 	current_sink = sink;
+}
+
+void log_set_record_sink(log_record_sink_fn sink)
+{
+	current_record_sink = sink;
+}
+
+void log_record(const char *experiment, const char *type, const char *details)
+{
+	if (LEVEL_INFO <= max_level)
+		current_record_sink(experiment, type, details);
 }
 
 int log_level_from_name(const char *name)

@@ -30,6 +30,12 @@ int log_level_from_name(const char *name);
 void log_fault(enum log_level level, const char *fault, const char *action, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 
+/* A record of an experiment's log: to stderr like any other line (LEVEL_INFO), or to a sink of its
+ * own. `details` is JSON, of any length. */
+typedef void (*log_record_sink_fn)(const char *experiment, const char *type, const char *details);
+void log_set_record_sink(log_record_sink_fn sink);
+void log_record(const char *experiment, const char *type, const char *details);
+
 #define log_error(...)   log_fault(LEVEL_ERROR, "", "", __VA_ARGS__)
 #define log_warning(...) log_fault(LEVEL_WARNING, "", "", __VA_ARGS__)
 #define log_notice(...)  log_fault(LEVEL_NOTICE, "", "", __VA_ARGS__)
