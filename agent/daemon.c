@@ -16,6 +16,7 @@
 
 #include "api/api.h"
 #include "api/auth.h"
+#include "experiment/experiments.h"
 #include "fault/faults.h"
 #include "host/processes.h"
 #include "listen.h"
@@ -34,12 +35,12 @@ struct daemon {
 	uv_loop_t loop;
 	struct policy policy;
 	struct faults *faults;
+	struct experiments *experiments;
 	struct api api;
 	struct http *http, *remote; /* `remote` NULL: no TCP */
 	int listen_fd, remote_fd;
 	bool own_socket;
 	char remote_name[LISTEN_NAME_MAX];
-	struct identity identity;
 	uv_signal_t on_term, on_int, on_hup;
 	uv_timer_t watchdog, ready;
 	struct fault_listener listener;
@@ -213,6 +214,7 @@ static void stop(struct daemon *d, const char *why)
 	http_stop(d->http);
 	if (d->remote)
 		http_stop(d->remote);
+	experiments_stop(d->experiments, "faultd was stopped; what the experiment did is undone.");
 	if (d->own_socket)
 		(void)unlink(d->options->socket);
 	faults_release(d->faults);
@@ -261,6 +263,7 @@ static void on_reload(uv_signal_t *s, int signum)
 		log_error("not reloaded, the old configuration stays: %s", e.message);
 	} else {
 		take_policy(d, &fresh);
+		experiments_reload(d->experiments);
 		log_info("reloaded %s", d->options->config);
 	}
 	(void)sd_notify(0, "READY=1");
@@ -379,7 +382,10 @@ static int start_api(struct daemon *d, struct error *e)
 		.handle = api_handle, .body_max = api_body_max, .arg = &d->api};
 	int r;
 
-	d->api = (struct api){.faults = d->faults, .policy = &d->policy, .identity = &d->identity};
+	d->api = (struct api){.faults = d->faults,
+			      .experiments = d->experiments,
+			      .policy = &d->policy,
+			      .identity = experiments_identity(d->experiments)};
 	r = http_start(&d->loop, d->listen_fd, &service, &d->http);
 	if (r == 0 && d->policy.fis.listen[0])
 		r = http_start(&d->loop, d->remote_fd, &service, &d->remote);
@@ -388,12 +394,20 @@ static int start_api(struct daemon *d, struct error *e)
 		     : 0;
 }
 
+static int start_experiments(struct daemon *d, struct error *e)
+{
+	const struct experiments_setup setup = {.loop = &d->loop,
+						.faults = d->faults,
+						.policy = &d->policy,
+						.state_dir = d->options->state_dir};
+
+	return experiments_start(&setup, &d->experiments, e);
+}
+
 static int start(struct daemon *d, struct error *e)
 {
 	int r = read_config(d->options, &d->policy, e);
 
-	if (r == 0 && identity_from_settings(&d->policy.fis, &d->identity) < 0)
-		r = error_set(e, ERROR_FAILED, -ENOMEM, "out of memory");
 	if (r == 0)
 		r = make_dir(d->options->runtime_dir, "--runtime-dir", e);
 	if (r == 0)
@@ -402,6 +416,8 @@ static int start(struct daemon *d, struct error *e)
 		r = open_socket(d, e);
 	if (r == 0)
 		r = start_faults(d, e);
+	if (r == 0)
+		r = start_experiments(d, e);
 	if (r == 0)
 		r = start_api(d, e);
 	if (r < 0)
@@ -431,7 +447,6 @@ int daemon_run(const struct daemon_options *options)
 		if (d.own_socket)
 			(void)unlink(options->socket);
 		(void)uv_loop_close(&d.loop); /* open handles, if any, go with the process */
-		identity_done(&d.identity);
 		policy_done(&d.policy);
 		return 1;
 	}
@@ -444,7 +459,7 @@ int daemon_run(const struct daemon_options *options)
 	(void)uv_loop_close(&d.loop);
 	http_free(d.http);
 	http_free(d.remote);
-	identity_done(&d.identity);
+	experiments_free(d.experiments);
 	faults_free(d.faults);
 	policy_done(&d.policy);
 	return d.status;

@@ -5,10 +5,12 @@
 
 #include "api/http.h"
 #include "api/remote.h"
+#include "experiment/experiments.h"
 #include "fault/faults.h"
 
 struct api {
 	struct faults *faults;
+	struct experiments *experiments;
 	const struct policy *policy;
 	const struct identity *identity; /* outlives it; may change in place */
 	struct remote_log refused;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The two streams: every event of every fault, and one attached fault, which ends with its client.
- */
+/* The two streams: every event of every fault and record of every experiment, and one attached
+ * fault, which ends with its client. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "api/fault_json.h"
@@ -10,6 +11,7 @@
 
 struct stream {
 	struct fault_listener listener;
+	struct log_listener records; /* of a stream of everything */
 	struct http_request *q;
 	struct api *api;
 	struct fault *fault; /* attached to; NULL: all of them */
@@ -34,6 +36,8 @@ static void add(struct stream *s, char *line)
 static void detach(struct stream *s)
 {
 	faults_unlisten(s->api->faults, &s->listener);
+	if (s->records.record)
+		experiment_log_unlisten(experiments_log(s->api->experiments), &s->records);
 	if (s->figures) {
 		(void)uv_timer_stop(s->figures);
 		uv_close((uv_handle_t *)s->figures, free_handle);
@@ -76,10 +80,26 @@ static void on_any_event(struct fault *f, void *arg)
 	add(arg, fault_event_line(f));
 }
 
+/* FIS's record as it is, in an event of ours. */
+static void on_any_record(const char *experiment_id, const char *line, void *arg)
+{
+	char *event = NULL;
+
+	if (asprintf(&event, "{\"event\":\"record\",\"id\":\"%s\",\"record\":%s}", experiment_id,
+		     line) < 0)
+		event = NULL;
+	add(arg, event);
+}
+
 void stream_events(struct api *api, struct http_request *q, const char *id)
 {
-	if (new_stream(api, q, NULL, on_any_event))
-		http_stream_begin(q);
+	struct stream *s = new_stream(api, q, NULL, on_any_event);
+
+	if (!s)
+		return;
+	s->records = (struct log_listener){.record = on_any_record, .arg = s};
+	experiment_log_listen(experiments_log(api->experiments), &s->records);
+	http_stream_begin(q);
 }
 
 static void on_figures(uv_timer_t *t)

@@ -141,6 +141,7 @@ static int begin(struct experiments *all, struct experiment_start *s, struct exp
 		cancel_for_lever(all, x);
 	else
 		experiment_set_status(x, RUN_PENDING, "");
+	life_save(x);
 	*ret = x;
 	return 0;
 }

@@ -208,7 +208,7 @@ static void on_instance(const struct cloud_instance *i, void *arg)
 {
 	struct experiments *all = arg;
 
-	if (i && identity_from_instance(&all->identity, &all->policy->fis, i) == 0)
+	if (i && identity_from_instance(&all->identity, i) == 0)
 		log_info("this is %s in %s", all->identity.instance_id, all->identity.region);
 }
 
@@ -325,6 +325,7 @@ static void end_now(struct experiment *x, const char *reason)
 	(void)str_copy(x->error.location, sizeof(x->error.location), "faultd");
 	experiment_set_status(x, RUN_FAILED, reason);
 	record_experiment_end(x);
+	life_save(x);
 }
 
 void experiments_stop(struct experiments *all, const char *reason)

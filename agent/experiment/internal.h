@@ -62,6 +62,7 @@ struct experiment_life {
 	uint64_t due_boot_ns;          /* as long as an experiment may take */
 	enum run_status end;           /* what it is on its way to; RUN_PENDING: it goes on */
 	bool is_watched;               /* the stop conditions have said how they stand */
+	bool is_changed;               /* since it was told to the store */
 };
 
 /* templates.c */
@@ -90,7 +91,9 @@ void life_end(struct experiment *x, enum run_status end, const char *code, const
 void life_free(struct experiment *x);
 bool experiment_holds_faults(const struct experiment *x); /* that are not undone */
 /* One setter for each: tells the store and the listeners. */
+/* Some time after: once a turn, however much has changed in it. */
 void experiment_changed(struct experiment *x);
+void life_save(struct experiment *x);
 void experiment_set_status(struct experiment *x, enum run_status status, const char *reason);
 void action_set_status(struct experiment *x, size_t i, enum run_status status, const char *reason);
 

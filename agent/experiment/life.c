@@ -11,18 +11,30 @@
 #include "util/log.h"
 #include "util/str.h"
 
-void experiment_changed(struct experiment *x)
+void life_save(struct experiment *x)
 {
 	struct experiments *all = x->owner;
-	struct experiment_line *line = line_find(all, x->id);
-	cJSON *saved = experiment_save(x, &all->identity);
-	char *text = saved ? cJSON_PrintUnformatted(saved) : NULL;
+	cJSON *saved;
+	char *text;
 
+	if (!x->life->is_changed)
+		return;
+	x->life->is_changed = false;
+	saved = experiment_save(x, &all->identity);
+	text = saved ? cJSON_PrintUnformatted(saved) : NULL;
 	if (!text || store_put(all->store, STORE_EXPERIMENTS, x->id, timespec_us(&x->created_at),
 			       text, NULL, NULL) < 0)
 		log_warning("%s: cannot be kept on disk: out of memory", x->id);
 	cJSON_free(text);
 	cJSON_Delete(saved);
+}
+
+void experiment_changed(struct experiment *x)
+{
+	struct experiments *all = x->owner;
+	struct experiment_line *line = line_find(all, x->id);
+
+	x->life->is_changed = true;
 	if (line) {
 		cJSON_Delete(line->summary);
 		line->summary = experiment_print_summary(x, &all->identity);
@@ -236,6 +248,7 @@ static void on_timer(uv_timer_t *timer)
 	if (!x || experiment_is_over(x))
 		return;
 	turn(x);
+	life_save(x);
 	if (!experiment_is_over(x))
 		set_timer(x);
 }

@@ -116,6 +116,7 @@ int experiments_set_tags(struct experiments *all, const char *id, cJSON *tags, s
 		cJSON_Delete(x->tags);
 		x->tags = tags;
 		experiment_changed(x);
+		life_save(x);
 	} else {
 		r = retag_stored(all, line, tags);
 	}
