@@ -28,6 +28,10 @@ void answer_start(struct http_request *q, struct fault *f, unsigned status);
 void stream_events(struct api *api, struct http_request *q, const char *id);
 void stream_fault(struct api *api, struct http_request *q, struct fault *f);
 
+/* experiment_log.c */
+void get_experiment_log(struct api *api, struct http_request *q, const char *id);
+void validate_template(struct api *api, struct http_request *q, const char *id);
+
 /* host.c */
 void get_actions(struct api *api, struct http_request *q, const char *id);
 void get_action(struct api *api, struct http_request *q, const char *id);

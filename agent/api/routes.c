@@ -16,12 +16,20 @@ static const struct route {
 	const char *path; /* as match_path() reads it */
 	void (*handle)(struct api *api, struct http_request *q, const char *id);
 } routes[] = {
-	{"POST", "/v1/faults", post_fault},        {"GET", "/v1/faults", get_faults},
-	{"DELETE", "/v1/faults", delete_faults},   {"GET", "/v1/faults/{}", get_fault},
-	{"DELETE", "/v1/faults/{}", delete_fault}, {"POST", "/v1/faults/{}/renew", renew_fault},
-	{"POST", "/v1/recover", recover},          {"GET", "/v1/actions", get_actions},
-	{"GET", "/v1/actions/{}", get_action},     {"GET", "/v1/events", stream_events},
-	{"GET", "/v1/doctor", get_doctor},         {"GET", "/v1/status", get_status},
+	{"POST", "/v1/faults", post_fault},
+	{"GET", "/v1/faults", get_faults},
+	{"DELETE", "/v1/faults", delete_faults},
+	{"GET", "/v1/faults/{}", get_fault},
+	{"DELETE", "/v1/faults/{}", delete_fault},
+	{"POST", "/v1/faults/{}/renew", renew_fault},
+	{"POST", "/v1/recover", recover},
+	{"GET", "/v1/actions", get_actions},
+	{"GET", "/v1/actions/{}", get_action},
+	{"GET", "/v1/events", stream_events},
+	{"GET", "/v1/experiments/{}/log", get_experiment_log},
+	{"POST", "/v1/templates/validate", validate_template},
+	{"GET", "/v1/doctor", get_doctor},
+	{"GET", "/v1/status", get_status},
 };
 
 void answer_json(struct http_request *q, unsigned status, cJSON *o)

@@ -49,7 +49,6 @@ struct action_run {
 	struct asked_fault *asked;   /* faults whose names are being resolved */
 	struct alarm_asking *asking; /* FIS_ASSERT_ALARM */
 	unsigned n_faults, n_failed; /* that could not be begun, or failed */
-	unsigned errors_percent_max; /* of them that may fail before the action does */
 	bool ending;
 	bool is_over; /* an assertion has come out */
 	struct experiment_error error;

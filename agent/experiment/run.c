@@ -30,6 +30,14 @@ static const struct template_action *template_of(const struct action_run *run)
 	return &run->experiment->template->actions[run->index];
 }
 
+/* What it is aimed at; NULL: nothing is named. */
+static const struct resource_type *type_of(const struct action_run *run)
+{
+	int target = template_of(run)->target;
+
+	return target < 0 ? NULL : run->experiment->template->targets[target].type;
+}
+
 /* FIS's codes of an ExperimentError. */
 static const char *failure_code(enum error_code code)
 {
@@ -62,7 +70,7 @@ static void note_failure(struct action_run *run, enum error_code code, const cha
 
 static bool has_failed(const struct action_run *run)
 {
-	return run->n_failed * 100 > run->errors_percent_max * run->n_faults;
+	return run->n_failed * 100 > run->call.max_errors_percent * run->n_faults;
 }
 
 static void free_asked(struct asked_fault *asked)
@@ -176,8 +184,7 @@ static char *join(const struct resource_list *l)
 static void ask_faults(struct action_run *run)
 {
 	const struct template_action *a = template_of(run);
-	const struct resource_type *type =
-		a->target < 0 ? NULL : run->experiment->template->targets[a->target].type;
+	const struct resource_type *type = type_of(run);
 	const struct resource_list *l =
 		a->target < 0 ? NULL : &run->experiment->targets[a->target].resources;
 
@@ -194,89 +201,35 @@ static void ask_faults(struct action_run *run)
 	}
 }
 
-struct list_item {
-	const char *wanted;
-	bool found;
-};
-
-static int compare_item(const char *item, void *arg)
-{
-	struct list_item *i = arg;
-
-	i->found |= str_eq(item, i->wanted);
-	return 0;
-}
-
-static bool is_in_list(const char *list, const char *wanted)
-{
-	struct list_item i = {.wanted = wanted};
-
-	(void)str_each_item(list, compare_item, &i);
-	return i.found;
-}
-
-/* alarmStates: the alarm has to be in one of them. */
+/* alarmStates: each alarm has to be in one of them. */
 static void on_alarms(const char *const *states, size_t n, const struct error *e, void *arg)
 {
 	struct action_run *run = arg;
-	const cJSON *wanted =
-		cJSON_GetObjectItemCaseSensitive(template_of(run)->parameters, "alarmStates");
-	char why[128];
+	char why[REASON_MAX];
 
 	run->asking = NULL;
 	run->is_over = true;
-	run->n_faults = 1;
 	if (!states)
 		note_failure(run, e->code, e->message);
 	for (size_t i = 0; states && i < n; i++) {
-		if (is_in_list(wanted->valuestring, states[i]))
+		if (fis_call_alarm_is_fine(&run->call, states[i]))
 			continue;
-		(void)snprintf(why, sizeof(why), "Alarm %zu is in state %.32s.", i + 1, states[i]);
+		(void)snprintf(why, sizeof(why), "Alarm %.300s is in state %.32s.",
+			       run->call.alarms[i], states[i]);
 		note_failure(run, ERROR_FAILED, why);
 	}
 	life_kick(run->experiment);
 }
 
-#define ALARMS_MAX 5 /* as FIS */
-
-struct arn_list {
-	char *arn[ALARMS_MAX];
-	size_t n;
-};
-
-static int split_arn(const char *item, void *arg)
+static void ask_alarms(struct action_run *run)
 {
-	struct arn_list *l = arg;
+	int r = alarm_ask(&run->experiment->owner->probe_env, run->call.alarms, run->call.n_alarms,
+			  on_alarms, run, &run->asking);
 
-	if (l->n == ARRAY_SIZE(l->arn))
-		return -E2BIG;
-	l->arn[l->n] = strdup(item);
-	return l->arn[l->n++] ? 0 : -ENOMEM;
-}
-
-static int ask_alarms(struct action_run *run)
-{
-	const cJSON *arns =
-		cJSON_GetObjectItemCaseSensitive(template_of(run)->parameters, "alarmArns");
-	struct arn_list l = {0};
-	int r = str_each_item(arns->valuestring, split_arn, &l);
-
-	if (r == 0)
-		r = alarm_ask(&run->experiment->owner->probe_env, (const char *const *)l.arn, l.n,
-			      on_alarms, run, &run->asking);
-	for (size_t i = 0; i < l.n; i++)
-		free(l.arn[i]);
-	return r;
-}
-
-static void ask_alarms_or_fail(struct action_run *run)
-{
-	int r = ask_alarms(run);
-
+	run->n_faults = 1;
 	if (r == 0)
 		return;
 	run->is_over = true;
-	run->n_faults = 1;
 	note_failure(run, ERROR_FAILED, strerror(-r));
 }
 
@@ -289,15 +242,10 @@ static uint64_t own_time(const struct experiment *x, uint64_t ms)
 static void prepare(struct action_run *run)
 {
 	const struct template_action *a = template_of(run);
-	const cJSON *most = cJSON_GetObjectItemCaseSensitive(a->parameters, "maxErrorsPercent");
 	struct problems problems = {0};
 	struct error e;
-	uint64_t percent = 0;
 
-	if (most && cJSON_IsString(most) && str_to_u64(most->valuestring, &percent) == 0)
-		run->errors_percent_max = (unsigned)percent;
-	if (fis_call_parse(a->kind, template_target_type(run->experiment->template, a),
-			   a->parameters, "", &run->call, &problems) < 0) {
+	if (fis_call_parse(a->kind, type_of(run), a->parameters, "", &run->call, &problems) < 0) {
 		run->n_faults = 1;
 		problems_error(&problems, &e);
 		note_failure(run, ERROR_VALIDATION, e.message);
@@ -349,7 +297,7 @@ void run_start(struct experiment *x, size_t i)
 	if (has_failed(run) || a->kind->kind == FIS_WAIT)
 		;
 	else if (a->kind->kind == FIS_ASSERT_ALARM)
-		ask_alarms_or_fail(run);
+		ask_alarms(run);
 	else
 		ask_faults(run);
 	run_turn(x, i);
