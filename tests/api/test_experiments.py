@@ -1,0 +1,446 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Experiments through FIS's own API: what runs when, what stops it, what is left afterwards."""
+
+import itertools
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+
+import pytest
+from lib.harness import FAULTCTL, Faultd, HostState, assert_put_back, state_of, wait_for
+
+ROLE = "arn:aws:iam::000000000000:role/faultd"
+OVER = ("completed", "stopped", "failed", "cancelled")
+SPEED = 600  # experiments' own time: a minute takes a tenth of a second
+_tokens = itertools.count()
+
+
+def token():
+    return f"token-{os.getpid()}-{next(_tokens)}"
+
+
+def template(actions, targets=None, conditions=None, **more):
+    body = {"clientToken": token(), "description": "a test", "roleArn": ROLE, "actions": actions,
+            "stopConditions": conditions or [{"source": "none"}], **more}
+    if targets:
+        body["targets"] = targets
+    return body
+
+
+def wait_action(duration="PT1M", after=()):
+    action = {"actionId": "aws:fis:wait", "parameters": {"duration": duration}}
+    if after:
+        action["startAfter"] = list(after)
+    return action
+
+
+class Lab:
+    """A faultd, seen through FIS's operations."""
+
+    def __init__(self, d):
+        self.d = d
+
+    def call(self, method, path, body=None, expect=200):
+        status, answer = self.d.request(method, path, body)
+        assert status == expect, (status, answer)
+        return answer
+
+    def create(self, body):
+        return self.call("POST", "/experimentTemplates", body)["experimentTemplate"]["id"]
+
+    def begin(self, template_id, expect=200, **options):
+        body = {"clientToken": token(), "experimentTemplateId": template_id}
+        if options:
+            body["experimentOptions"] = options
+        answer = self.call("POST", "/experiments", body, expect)
+        return answer["experiment"]["id"] if expect == 200 else answer
+
+    def run(self, body, **options):
+        return self.begin(self.create(body), **options)
+
+    def show(self, x):
+        return self.call("GET", f"/experiments/{x}")["experiment"]
+
+    def status(self, x):
+        return self.show(x)["state"]["status"]
+
+    def wait(self, x, *states, timeout=20):
+        return wait_for(lambda: (e := self.show(x))["state"]["status"] in (states or OVER) and e, f"{x} {states or OVER}",
+                        timeout)
+
+    def stop(self, x):
+        return self.call("DELETE", f"/experiments/{x}")["experiment"]
+
+    def log(self, x):
+        with_lines = self.d.stream("GET", f"/v1/experiments/{x}/log?follow=true")
+        assert with_lines.status == 200
+        records = list(iter(with_lines.line, None))
+        with_lines.close()
+        return records
+
+    def open_faults(self):
+        return [f for f in self.d.get("/v1/faults")[1]["faults"] if f["state"] not in ("done", "failed")]
+
+
+@pytest.fixture
+def lab(faultd):
+    return Lab(faultd)
+
+
+@pytest.fixture
+def fast(tmp_path, alone):
+    d = Faultd(tmp_path / "faultd", env={"FAULTD_CLOCK_SPEED": str(SPEED)})
+    yield Lab(d)
+    d.close()
+
+
+# What runs when
+
+
+def test_one_action(lab, victim):
+    x = lab.run(template({"Pause": {"actionId": "host:process-pause", "parameters": {"duration": "30s"},
+                                    "targets": {"Processes": "Victim"}}},
+                         {"Victim": {"resourceType": "host:process", "parameters": {"pattern": "^sleep 600$"},
+                                     "selectionMode": "ALL"}}))
+    wait_for(lambda: state_of(victim.pid) == "T", "the victim is stopped")
+    e = lab.wait(x, "running")
+    assert e["actions"]["Pause"]["state"]["status"] in ("initiating", "running")
+    lab.stop(x)
+    e = lab.wait(x)
+    assert (e["state"]["status"], e["actions"]["Pause"]["state"]["status"]) == ("stopped", "stopped")
+    assert state_of(victim.pid) != "T"
+    assert lab.open_faults() == []
+
+
+def random_graph(chance):
+    n = chance.randint(1, 20)
+    names = [f"a{i}" for i in range(n)]
+    return {name: [other for other in names[:i] if chance.random() < 0.15] for i, name in enumerate(names)}
+
+
+def model(graph, minutes, parallel=10):
+    """When each action starts, if none is late: (start, end) in minutes."""
+    spans, running, now = {}, {}, 0
+    while len(spans) < len(graph):
+        over = {n for n, (_, end) in spans.items() if end <= now}
+        running = {n for n in spans if n not in over}
+        for name, after in graph.items():
+            if name not in spans and len(running) < parallel and all(a in over for a in after):
+                spans[name] = (now, now + minutes[name])
+                running.add(name)
+        if len(spans) < len(graph):
+            now = min(spans[n][1] for n in running)
+    return spans
+
+
+def check_run(graph, e, parallel=10):
+    """Whatever the pace: nothing before what it starts after, never more than ten, all completed."""
+    actions = e["actions"]
+    assert e["state"]["status"] == "completed", e["state"]
+    assert all(a["state"]["status"] == "completed" for a in actions.values())
+    for name, after in graph.items():
+        for other in after:
+            assert actions[name]["startTime"] >= actions[other]["endTime"], (name, other)
+    for a in actions.values():
+        at = a["startTime"]
+        assert sum(b["startTime"] <= at < b["endTime"] for b in actions.values()) <= parallel
+
+
+@pytest.mark.parametrize("batch", range(10))
+def test_random_graphs(fast, batch):
+    """500 graphs in all: the states are those of a model, and the whole takes about as long as it says."""
+    chance = random.Random(batch)
+    todo = [random_graph(chance) for _ in range(50)]
+    running = {}
+    while todo or running:
+        while todo and len(running) < 5:
+            graph = todo.pop()
+            minutes = {name: chance.randint(1, 2) for name in graph}
+            x = fast.run(template({name: wait_action(f"PT{minutes[name]}M", after) for name, after in graph.items()}))
+            running[x] = graph, minutes
+        for x in list(running):
+            e = fast.show(x)
+            if e["state"]["status"] in OVER:
+                graph, minutes = running.pop(x)
+                check_run(graph, e)
+                least = max(end for _, end in model(graph, minutes).values()) * 60 / SPEED
+                assert e["endTime"] - e["startTime"] >= least * 0.95
+        time.sleep(0.01)
+
+
+def test_parallel_limit(fast):
+    x = fast.run(template({f"a{i}": wait_action() for i in range(20)}))
+    e = fast.wait(x)
+    check_run({name: [] for name in e["actions"]}, e)
+    starts = sorted(a["startTime"] for a in e["actions"].values())
+    assert starts[10] >= min(a["endTime"] for a in e["actions"].values())
+
+
+def test_snapshot(fast):
+    """What runs is what the template was when it was started."""
+    t = fast.create(template({"Wait": wait_action("PT10M")}))
+    x = fast.begin(t)
+    fast.call("DELETE", f"/experimentTemplates/{t}")
+    assert fast.wait(x)["actions"]["Wait"]["parameters"] == {"duration": "PT10M"}
+
+
+def test_failure_ends_the_others(lab, victim):
+    actions = {
+        "Pause": {"actionId": "host:process-pause", "parameters": {"duration": "60s", "pid": str(victim.pid)}},
+        "Wrong": {"actionId": "host:process-pause", "parameters": {"duration": "60s", "pid": "1"}},
+        "Later": wait_action(after=["Pause"]),
+    }
+    x = lab.run(template(actions))
+    e = lab.wait(x)
+    states = {name: a["state"]["status"] for name, a in e["actions"].items()}
+    assert e["state"]["status"] == "failed"
+    assert states["Wrong"] == "failed" and states["Later"] == "cancelled"
+    assert states["Pause"] in ("stopped", "cancelled")
+    assert e["state"]["error"]["code"] == "AuthorizationFailure"
+    assert e["state"]["error"]["location"] == "actions.Wrong"
+    assert state_of(victim.pid) != "T"
+
+
+# Targets
+
+
+def test_nothing_matches(lab):
+    nobody = {"Nobody": {"resourceType": "host:process", "parameters": {"name": "nobody-has-this"},
+                         "selectionMode": "ALL"}}
+    pause = {"Pause": {"actionId": "host:process-pause", "parameters": {"duration": "5s"},
+                       "targets": {"Processes": "Nobody"}}}
+    e = lab.wait(lab.run(template(pause, nobody)))
+    assert (e["state"]["status"], e["state"]["error"]["code"]) == ("failed", "InvalidTarget")
+    assert e["state"]["error"]["location"] == "targets.Nobody"
+    e = lab.wait(lab.run(template(pause, nobody, experimentOptions={"emptyTargetResolutionMode": "skip"})))
+    assert (e["state"]["status"], e["actions"]["Pause"]["state"]["status"]) == ("completed", "skipped")
+
+
+def test_preview(lab, victim):
+    x = lab.run(template({"Pause": {"actionId": "host:process-pause", "parameters": {"duration": "30s"},
+                                    "targets": {"Processes": "Victim"}}},
+                         {"Victim": {"resourceType": "host:process", "parameters": {"pattern": "^sleep 600$"},
+                                     "selectionMode": "ALL"}}), actionsMode="skip-all")
+    e = lab.wait(x)
+    assert (e["state"]["status"], e["actions"]["Pause"]["state"]["status"]) == ("completed", "skipped")
+    targets = lab.call("GET", f"/experiments/{x}/resolvedTargets")["resolvedTargets"]
+    assert any(str(victim.pid) in json.dumps(t["targetInformation"]) for t in targets)
+    assert lab.d.get("/v1/faults")[1]["faults"] == []
+
+
+# What ends it
+
+
+@pytest.mark.parametrize("moment", range(12))
+def test_stop_at_any_moment(faultd, victim, moment):
+    """Whenever it is stopped, the host is as it was before."""
+    lab = Lab(faultd)
+    before = HostState(pids=[victim.pid])
+    actions = {
+        "Pause": {"actionId": "host:process-pause", "parameters": {"duration": "1s", "pid": str(victim.pid)}},
+        "Load": {"actionId": "host:cpu-stress", "parameters": {"duration": "1s", "percent": "5", "cpus": "1"}},
+        "Again": {"actionId": "host:process-pause", "parameters": {"duration": "1s", "pid": str(victim.pid)},
+                  "startAfter": ["Pause"]},
+    }
+    x = lab.run(template(actions))
+    until = time.monotonic() + moment * 0.02 + (1 if moment >= 9 else 0)
+    while time.monotonic() < until:
+        lab.status(x)
+    lab.stop(x)
+    e = lab.wait(x)
+    assert e["state"]["status"] in ("stopped", "completed")
+    assert all(a["state"]["status"] in ("stopped", "cancelled", "completed") for a in e["actions"].values())
+    assert lab.open_faults() == []
+    assert state_of(victim.pid) != "T"
+    assert_put_back(before, lambda: HostState(pids=[victim.pid]))
+
+
+def test_stop_again(lab):
+    x = lab.run(template({"Wait": wait_action()}))
+    lab.wait(x, "running")
+    lab.stop(x)
+    e = lab.wait(x)
+    assert e["state"]["status"] == "stopped"
+    assert lab.stop(x)["state"]["status"] == "stopped"
+
+
+def test_lever(lab, victim):
+    pause = template({"Pause": {"actionId": "host:process-pause",
+                                "parameters": {"duration": "60s", "pid": str(victim.pid)}}})
+    t = lab.create(pause)
+    x = lab.begin(t)
+    wait_for(lambda: state_of(victim.pid) == "T", "the victim is stopped")
+    answer = lab.call("PATCH", "/safetyLevers/default/state", {"state": {"status": "engaged", "reason": "enough"}})
+    assert answer["safetyLever"]["state"] == {"status": "engaged", "reason": "enough"}
+    assert state_of(victim.pid) != "T"
+    e = lab.wait(x)
+    assert e["state"]["status"] == "stopped" and "enough" in e["state"]["reason"]
+    assert lab.wait(lab.begin(t))["state"]["status"] == "cancelled"
+    status, refusal = lab.d.fault("process-pause", pid=victim.pid)
+    assert status == 409 and "enough" in refusal["message"]
+    assert lab.d.stop() == 0
+    lab.d.start()
+    assert lab.call("GET", "/safetyLevers/default")["safetyLever"]["state"]["status"] == "engaged"
+    assert lab.d.fault("process-pause", pid=victim.pid)[0] == 409
+    lab.call("PATCH", "/safetyLevers/default/state", {"state": {"status": "disengaged", "reason": "well again"}})
+    assert lab.d.start_fault("process-pause", pid=victim.pid)["state"] == "active"
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_faultd_ends(lab, victim, how):
+    x = lab.run(template({"Pause": {"actionId": "host:process-pause",
+                                    "parameters": {"duration": "60s", "pid": str(victim.pid)}},
+                          "Later": wait_action(after=["Pause"])}))
+    wait_for(lambda: state_of(victim.pid) == "T", "the victim is stopped")
+    lab.wait(x, "running")
+    os.kill(lab.d.pid, how)
+    lab.d.process.wait(20)
+    wait_for(lambda: state_of(victim.pid) != "T", "the victim goes on")
+    lab.d.start()
+    e = lab.show(x)
+    assert e["state"]["status"] == "failed"
+    assert e["state"]["error"]["code"] == "InternalFailure"
+    assert e["actions"]["Pause"]["state"]["status"] == "failed"
+    assert e["actions"]["Later"]["state"]["status"] == "cancelled"
+    assert lab.call("GET", "/experiments")["experiments"][0]["state"]["status"] == "failed"
+
+
+# Roles
+
+
+def test_unknown_role(lab):
+    body = template({"Wait": wait_action()})
+    body["roleArn"] = "arn:aws:iam::000000000000:role/nobody"
+    e = lab.wait(lab.run(body))
+    assert (e["state"]["status"], e["state"]["error"]["code"]) == ("failed", "AuthorizationFailure")
+
+
+def test_role_ceiling(tmp_path, alone):
+    role = "arn:aws:iam::000000000000:role/small"
+    config = {"roles": {role: {"Statement": [
+        {"Effect": "Allow", "Action": ["host:cpu-stress"], "Resource": ["*"],
+         "Condition": {"NumericLessThanEquals": {"fis:Parameter/percent": "10", "fis:Duration": "5"}}}]}}}
+    d = Faultd(tmp_path / "faultd", config=config)
+    try:
+        lab = Lab(d)
+
+        def stress(**parameters):
+            body = template({"Load": {"actionId": "host:cpu-stress", "parameters": {"cpus": "1", **parameters}}})
+            body["roleArn"] = role
+            return lab.wait(lab.run(body))["state"]
+
+        assert stress(percent="5", duration="1s")["status"] == "completed"
+        for bad in ({"percent": "50", "duration": "1s"}, {"percent": "5", "duration": "10s"}):
+            state = stress(**bad)
+            assert (state["status"], state["error"]["code"]) == ("failed", "AuthorizationFailure"), state
+        assert lab.open_faults() == []
+    finally:
+        d.close()
+
+
+# Quotas and tokens
+
+
+def test_active_quota(lab):
+    t = lab.create(template({"Wait": wait_action()}))
+    running = [lab.begin(t) for _ in range(5)]
+    assert "5" in lab.begin(t, expect=402)["message"]
+    lab.stop(running[0])
+    lab.wait(running[0])
+    running.append(lab.begin(t))
+    for x in running[1:]:
+        lab.stop(x)
+        lab.wait(x)
+
+
+def test_client_token(lab):
+    t = lab.create(template({"Wait": wait_action()}))
+    body = {"clientToken": token(), "experimentTemplateId": t}
+    first = lab.call("POST", "/experiments", body)["experiment"]["id"]
+    assert lab.call("POST", "/experiments", body)["experiment"]["id"] == first
+    lab.call("POST", "/experiments", {**body, "experimentOptions": {"actionsMode": "skip-all"}}, expect=409)
+    lab.stop(first)
+
+
+# What is told
+
+
+def test_log(fast):
+    x = fast.run(template({"Wait": wait_action(), "Load": {"actionId": "host:cpu-stress",
+                                                           "targets": {"Instances": "Host"}, "startAfter": ["Wait"],
+                                                           "parameters": {"duration": "PT1M", "percent": "1", "cpus": "1"}}},
+                          {"Host": {"resourceType": "aws:ec2:instance", "selectionMode": "ALL",
+                                    "filters": [{"path": "State.Name", "values": ["running"]}]}}))
+    lines = fast.log(x) if fast.wait(x, "running") else []
+    fast.stop(x)
+    kinds = [line["log_type"] for line in lines]
+    assert kinds[0] == "experiment-start"
+    assert all(line["version"] == "2" and line["id"] == x for line in lines)
+    assert "target-resolution-end" in kinds and "action-start" in kinds
+    end = next(line for line in fast.log(x) if line["log_type"] == "experiment-end")
+    assert end["details"]["experiment_state"]["status"] in ("completed", "stopped")
+
+
+def test_events(fast):
+    stream = fast.d.stream("GET", "/v1/events")
+    x = fast.run(template({"Wait": wait_action()}))
+    end = stream.until(lambda e: e["event"] == "record" and e["record"]["log_type"] == "experiment-end")
+    assert end["id"] == x
+    stream.close()
+    fast.wait(x)
+
+
+# faultctl
+
+
+def test_faultctl(fast, tmp_path):
+    path = tmp_path / "t.json"
+    body = template({"Wait": wait_action(), "Then": wait_action(after=["Wait"])})
+    del body["clientToken"]
+    path.write_text(json.dumps(body))
+    assert fast.d.ctl("template", "validate", path).returncode == 0
+    done = fast.d.ctl("experiment", "start", path)
+    assert done.returncode == 0, done
+    assert "Wait completed" in done.stdout and "experiment completed" in done.stdout
+    assert fast.call("GET", "/experimentTemplates")["experimentTemplates"] == []
+    x = fast.call("GET", "/experiments")["experiments"][0]["id"]
+    assert x in fast.d.ctl("experiment", "list", check=True).stdout
+    assert "Then" in fast.d.ctl("experiment", "show", x, check=True).stdout
+    logs = fast.d.ctl("experiment", "logs", x, check=True).stdout.splitlines()
+    assert json.loads(logs[-1])["log_type"] == "experiment-end"
+    assert "completed" in fast.d.ctl("experiment", "preview", path, check=True).stdout
+    t = fast.d.ctl("template", "create", path, check=True).stdout.strip()
+    assert t in fast.d.ctl("template", "list", check=True).stdout
+    assert json.loads(fast.d.ctl("template", "show", t, check=True).stdout)["id"] == t
+    assert fast.d.ctl("template", "delete", t, check=True)
+    assert fast.d.ctl("lever", check=True).stdout.startswith("disengaged")
+    assert fast.d.ctl("lever", "engage", "a", "test", check=True).stdout.strip() == "engaged: a test"
+    assert fast.d.ctl("lever", "disengage", "over", check=True).stdout.strip() == "disengaged: over"
+    assert fast.d.ctl("lever", "engage").returncode == 2
+
+
+def test_faultctl_interrupted(lab, victim):
+    """Ctrl-C stops the experiment, and its end is waited for."""
+    body = template({"Pause": {"actionId": "host:process-pause",
+                               "parameters": {"duration": "60s", "pid": str(victim.pid)}}})
+    t = lab.create(body)
+    ctl = subprocess.Popen([str(FAULTCTL), "--socket", str(lab.d.socket), "experiment", "start", t],
+                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: state_of(victim.pid) == "T", "the victim is stopped")
+    ctl.send_signal(signal.SIGINT)
+    out, err = ctl.communicate(timeout=20)
+    assert ctl.returncode == 8, (out, err)
+    assert state_of(victim.pid) != "T"
+
+
+def test_faultctl_validates(lab, tmp_path):
+    path = tmp_path / "t.json"
+    path.write_text(json.dumps({"actions": {"A": {"actionId": "no:such"}}, "stopConditions": []}))
+    done = lab.d.ctl("template", "validate", path)
+    assert done.returncode == 3
+    assert "actions.A.actionId" in done.stderr and "roleArn" in done.stderr
+    path.write_text("{\n oops")
+    assert "line 2" in lab.d.ctl("template", "validate", path).stderr
