@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What faultd and this host are: catalogue, doctor, status. */
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "api/handlers.h"
@@ -53,6 +55,29 @@ static cJSON *check_guardian(const struct faults *faults)
 	return check_json("guardian", CHECK_OK, "connected: it puts the host back if faultd dies");
 }
 
+static cJSON *check_store(const struct experiments *experiments)
+{
+	int r = experiments_store_health(experiments);
+	char text[160];
+
+	if (r == 0)
+		return check_json("store", CHECK_OK, "templates and experiments are kept on disk");
+	(void)snprintf(text, sizeof(text), "what experiments do is not kept on disk: %s",
+		       strerror(-r));
+	return check_json("store", CHECK_LIMITED, text);
+}
+
+static cJSON *check_lever(const struct lever *lever)
+{
+	char text[640];
+
+	if (lever->status == LEVER_DISENGAGED)
+		return check_json("lever", CHECK_OK, "disengaged: faults may begin");
+	(void)snprintf(text, sizeof(text), "%s: no fault may begin: %s",
+		       lever_status_name(lever->status), lever->reason);
+	return check_json("lever", CHECK_LIMITED, text);
+}
+
 void get_doctor(struct api *api, struct http_request *q, const char *id)
 {
 	cJSON *o = cJSON_CreateObject();
@@ -61,6 +86,8 @@ void get_doctor(struct api *api, struct http_request *q, const char *id)
 	size_t n = features_check(faults_guardian_pid(api->faults), checks);
 
 	cJSON_AddItemToArray(array, check_guardian(api->faults));
+	cJSON_AddItemToArray(array, check_lever(experiments_lever(api->experiments)));
+	cJSON_AddItemToArray(array, check_store(api->experiments));
 	for (size_t i = 0; i < n; i++)
 		cJSON_AddItemToArray(
 			array, check_json(checks[i].name, checks[i].status, checks[i].detail));
@@ -79,5 +106,9 @@ void get_status(struct api *api, struct http_request *q, const char *id)
 	cJSON_AddBoolToObject(g, "connected", faults_guardian_connected(api->faults));
 	cJSON_AddNumberToObject(g, "pid", faults_guardian_pid(api->faults));
 	cJSON_AddBoolToObject(o, "privileged", feature_net_privilege());
+	cJSON_AddNumberToObject(o, "activeExperiments",
+				(double)experiments_count_active(api->experiments));
+	cJSON_AddStringToObject(o, "lever",
+				lever_status_name(experiments_lever(api->experiments)->status));
 	answer_json(q, 200, o);
 }

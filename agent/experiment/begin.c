@@ -11,7 +11,7 @@
 #include "util/cleanup.h"
 #include "util/str.h"
 
-static size_t count_active(const struct experiments *all)
+size_t experiments_count_active(const struct experiments *all)
 {
 	size_t n = 0;
 
@@ -82,7 +82,7 @@ static int recall(struct experiments *all, const struct experiment_start *s,
 
 static int check_quota(struct experiments *all, struct error *e)
 {
-	size_t active = count_active(all);
+	size_t active = experiments_count_active(all);
 
 	if (active < (size_t)all->policy->fis.active_experiments_max)
 		return 0;

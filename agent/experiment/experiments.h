@@ -71,6 +71,7 @@ int experiments_begin(struct experiments *all, struct experiment_start *s, struc
 		      struct error *e);
 /* Live ones, and the finished ones that are still in memory; NULL: look at the store. */
 struct experiment *experiments_find(struct experiments *all, const char *id);
+size_t experiments_count_active(const struct experiments *all);
 /* StopExperiment: ends it; it is `stopping` or `stopped` by return. One that is over stays. */
 void experiment_stop(struct experiment *x, const char *reason);
 

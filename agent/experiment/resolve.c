@@ -94,8 +94,7 @@ static int check_action(struct experiment *x, const struct access_role *role, si
 	int r = 0;
 
 	if (a->kind->kind == FIS_SEND_COMMAND &&
-	    fis_call_parse(a->kind,
-			   a->target < 0 ? NULL : x->template->targets[a->target].type,
+	    fis_call_parse(a->kind, a->target < 0 ? NULL : x->template->targets[a->target].type,
 			   a->parameters, "", &call, &problems) == 0)
 		n += document_values(&call, values, names, numbers, n);
 	if (a->target < 0)
