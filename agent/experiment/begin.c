@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "experiment/internal.h"
+#include "experiment/make_id.h"
 #include "plan/policy.h"
 #include "util/cleanup.h"
 #include "util/str.h"
@@ -37,28 +37,6 @@ void forget_finished(struct experiments *all)
 			p = &x->next;
 		}
 	}
-}
-
-/* "EXP" and 14 characters, as FIS's look. */
-static void make_id(char ret[static TEMPLATE_ID_MAX])
-{
-	static const char digits[] = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
-	uint8_t random[14] = {0};
-
-	(void)getrandom(random, sizeof(random), 0);
-	(void)strcpy(ret, "EXP");
-	for (size_t i = 0; i < sizeof(random); i++)
-		ret[3 + i] = digits[random[i] % (sizeof(digits) - 1)];
-	ret[3 + sizeof(random)] = '\0';
-}
-
-static uint64_t make_seed(void)
-{
-	uint64_t seed = 0;
-
-	(void)getrandom(&seed, sizeof(seed), 0);
-	seed &= SEED_MAX;
-	return seed ? seed : 1;
 }
 
 /* The one that this token began. Returns 1, 0 (there is none), or a negative errno and the error.
@@ -102,8 +80,8 @@ static struct experiment *new_experiment(struct experiments *all, struct experim
 	x->client_token = strdup(s->client_token);
 	x->caller = *s->caller;
 	x->skip_all = s->skip_all;
-	x->seed = make_seed();
-	make_id(x->id);
+	x->seed = make_seed(SEED_MAX);
+	make_fis_id("EXP", x->id);
 	(void)clock_gettime(CLOCK_REALTIME, &x->created_at);
 	if (x->tags && x->client_token && life_start(x) == 0)
 		return x;

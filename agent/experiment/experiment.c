@@ -91,7 +91,7 @@ static void add_options(cJSON *o, const struct experiment *x)
 static void add_actions(cJSON *o, const struct experiment *x)
 {
 	const cJSON *from = cJSON_GetObjectItemCaseSensitive(x->template->json, "actions");
-	cJSON *actions = cJSON_AddObjectToObject(o, "actions");
+	cJSON *all = cJSON_AddObjectToObject(o, "actions");
 
 	for (size_t i = 0; i < x->template->n_actions; i++) {
 		const struct experiment_action *a = &x->actions[i];
@@ -101,7 +101,7 @@ static void add_actions(cJSON *o, const struct experiment *x)
 		(void)add_state(copy, a->status, a->reason);
 		add_time(copy, "startTime", &a->started_at);
 		add_time(copy, "endTime", &a->ended_at);
-		cJSON_AddItemToObject(actions, name, copy);
+		cJSON_AddItemToObject(all, name, copy);
 	}
 }
 

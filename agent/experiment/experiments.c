@@ -31,10 +31,10 @@ static void end_interrupted(struct experiments *all, const char *id, int64_t cre
 	static const char why[] =
 		"faultd ended while the experiment ran; everything it had done was undone.";
 	cJSON *x = cJSON_GetObjectItemCaseSensitive(saved, "experiment"), *a, *state, *error;
-	cJSON *actions = cJSON_GetObjectItemCaseSensitive(x, "actions");
+	const cJSON *all_actions = cJSON_GetObjectItemCaseSensitive(x, "actions");
 	char *text;
 
-	cJSON_ArrayForEach(a, actions)
+	cJSON_ArrayForEach(a, all_actions)
 	{
 		cJSON *s = cJSON_GetObjectItemCaseSensitive(a, "state");
 		const char *status = cJSON_GetStringValue(cJSON_GetObjectItem(s, "status"));

@@ -160,16 +160,16 @@ static void look_for_failure(struct experiment *x)
 static void start_ready(struct experiment *x)
 {
 	const struct template *t = x->template;
-	struct schedule_action actions[TEMPLATE_ACTIONS_MAX];
+	struct schedule_action all[TEMPLATE_ACTIONS_MAX];
 	size_t ready[TEMPLATE_ACTIONS_MAX], n = 1;
 
 	/* One that is over as soon as it is started makes others ready. */
 	while (n > 0 && x->life->end == RUN_PENDING) {
 		for (size_t i = 0; i < t->n_actions; i++)
-			actions[i] = (struct schedule_action){.status = x->actions[i].status,
-							      .after = t->actions[i].after,
-							      .n_after = t->actions[i].n_after};
-		n = schedule_ready(actions, t->n_actions, TEMPLATE_PARALLEL_MAX, ready,
+			all[i] = (struct schedule_action){.status = x->actions[i].status,
+							  .after = t->actions[i].after,
+							  .n_after = t->actions[i].n_after};
+		n = schedule_ready(all, t->n_actions, TEMPLATE_PARALLEL_MAX, ready,
 				   TEMPLATE_ACTIONS_MAX);
 		for (size_t i = 0; i < n; i++)
 			run_start(x, ready[i]);

@@ -4,9 +4,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "experiment/internal.h"
+#include "experiment/make_id.h"
 #include "plan/policy.h"
 #include "util/log.h"
 #include "util/str.h"
@@ -160,19 +160,6 @@ static int change(struct experiments *all, enum change_kind kind, struct templat
 	return error_set(e, ERROR_FAILED, r, "the template cannot be kept: %s", strerror(-r));
 }
 
-/* "EXT" and 14 characters, as FIS's look. */
-static void make_id(char ret[static TEMPLATE_ID_MAX])
-{
-	static const char digits[] = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
-	uint8_t random[14] = {0};
-
-	(void)getrandom(random, sizeof(random), 0);
-	(void)strcpy(ret, "EXT");
-	for (size_t i = 0; i < sizeof(random); i++)
-		ret[3 + i] = digits[random[i] % (sizeof(digits) - 1)];
-	ret[3 + sizeof(random)] = '\0';
-}
-
 static struct template *with_token(struct experiments *all, const char *token)
 {
 	for (size_t i = 0; i < all->n_templates; i++) {
@@ -232,7 +219,7 @@ int templates_create(struct experiments *all, struct template *t, const char *cl
 		template_unref(t);
 		return r;
 	}
-	make_id(t->id);
+	make_fis_id("EXT", t->id);
 	(void)str_copy(t->client_token, sizeof(t->client_token), client_token);
 	(void)clock_gettime(CLOCK_REALTIME, &t->created_at);
 	t->updated_at = t->created_at;

@@ -273,7 +273,7 @@ static void test_twenty(void **state)
 	assert_int_equal(template_parse(json, &t, &problems), -EINVAL);
 	assert_int_equal(problems.n, 20);
 	for (size_t i = 0; i < problems.n; i++) {
-		char path[16];
+		char path[40];
 
 		(void)snprintf(path, sizeof(path), "actions.a%zu", i);
 		assert_memory_equal(problems.problem[i].path, path, strlen(path));
