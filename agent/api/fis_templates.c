@@ -1,0 +1,486 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* CreateExperimentTemplate, Get-, List-, Update- and DeleteExperimentTemplate. What is changed is
+ * answered when it is on disk, whether its client is still there or not. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/fis.h"
+#include "experiment/template.h"
+#include "util/str.h"
+
+#define VALUES_MAX 80
+#define TOKEN_MAX  1024
+
+/* A change on its way to the disk, or a request that waits for one. */
+struct fis_change {
+	struct fis_change *next;
+	struct api *api;
+	struct http_request *q; /* NULL: the client left */
+	char template_id[TEMPLATE_ID_MAX];
+	bool tagging;
+	fis_handler again; /* NULL: it is under way */
+	char *id;          /* that the handler is called with; owned */
+};
+
+static struct fis_change *new_change(struct api *api, struct http_request *q,
+				     const char *template_id)
+{
+	struct fis_change *c = calloc(1, sizeof(*c)), **p = &api->changes;
+
+	if (!c)
+		return NULL;
+	c->api = api;
+	c->q = q;
+	(void)str_copy(c->template_id, sizeof(c->template_id), template_id);
+	while (*p)
+		p = &(*p)->next;
+	*p = c;
+	return c;
+}
+
+static void free_change(struct fis_change *c)
+{
+	struct fis_change **p = &c->api->changes;
+
+	while (*p != c)
+		p = &(*p)->next;
+	*p = c->next;
+	free(c->id);
+	free(c);
+}
+
+/* Lets go of its request. */
+static struct http_request *take_request(struct fis_change *c)
+{
+	struct http_request *q = c->q;
+
+	if (q) {
+		q->data = NULL;
+		q->gone = NULL;
+	}
+	c->q = NULL;
+	return q;
+}
+
+static void on_gone(struct http_request *q)
+{
+	struct fis_change *c = q->data;
+
+	(void)take_request(c);
+	if (c->again)
+		free_change(c);
+}
+
+static void keep_request(struct fis_change *c)
+{
+	c->q->data = c;
+	c->q->gone = on_gone;
+}
+
+static bool is_under_way(const struct api *api, const char *template_id)
+{
+	for (const struct fis_change *c = api->changes; c; c = c->next) {
+		if (!c->again && str_eq(c->template_id, template_id))
+			return true;
+	}
+	return false;
+}
+
+static struct fis_change *find_waiting(const struct api *api, const char *template_id)
+{
+	for (struct fis_change *c = api->changes; c; c = c->next) {
+		if (c->again && str_eq(c->template_id, template_id))
+			return c;
+	}
+	return NULL;
+}
+
+/* Whose turn it is: one that is refused makes room for the next. */
+static void ask_waiting(struct api *api, const char *template_id)
+{
+	struct fis_change *c;
+
+	while (!is_under_way(api, template_id) && (c = find_waiting(api, template_id))) {
+		struct http_request *q = take_request(c);
+		fis_handler again = c->again;
+		char *id = c->id;
+
+		c->id = NULL;
+		free_change(c);
+		again(api, q, id);
+		free(id);
+	}
+}
+
+bool fis_template_is_busy(struct api *api, struct http_request *q, const char *template_id,
+			  fis_handler again, const char *id)
+{
+	struct fis_change *c;
+
+	if (!is_under_way(api, template_id))
+		return false;
+	c = new_change(api, q, template_id);
+	if (c) {
+		c->again = again;
+		c->id = strdup(id);
+	}
+	if (!c || !c->id) {
+		if (c)
+			free_change(c);
+		fis_out_of_memory(q);
+		return true;
+	}
+	keep_request(c);
+	return true;
+}
+
+static cJSON *template_json(const struct api *api, const struct template *t)
+{
+	return fis_wrap("experimentTemplate",
+			template_print(t, experiments_identity(api->experiments)));
+}
+
+static void on_changed(int r, struct template *t, const struct error *e, void *arg)
+{
+	struct fis_change *c = arg;
+	struct http_request *q = take_request(c);
+	struct api *api = c->api;
+	char template_id[TEMPLATE_ID_MAX];
+
+	if (q && r < 0)
+		answer_error(q, e);
+	else if (q)
+		answer_json(q, 200, c->tagging ? cJSON_CreateObject() : template_json(api, t));
+	(void)str_copy(template_id, sizeof(template_id), c->template_id);
+	free_change(c);
+	ask_waiting(api, template_id);
+}
+
+void fis_replace_template(struct api *api, struct http_request *q, struct template *t, bool tagging)
+{
+	struct fis_change *c = new_change(api, q, t->id);
+	struct error e;
+
+	if (!c) {
+		template_unref(t);
+		fis_out_of_memory(q);
+		return;
+	}
+	c->tagging = tagging;
+	if (templates_replace(api->experiments, t, on_changed, c, &e) < 0) {
+		free_change(c);
+		answer_error(q, &e);
+		return;
+	}
+	keep_request(c);
+}
+
+/* "aws:ec2:stop-instances" is of ec2, "host:wait" of host. */
+static const char *service_of(const char *action_id, char *ret, size_t size)
+{
+	const char *from = str_starts(action_id, "aws:") ? action_id + 4 : action_id;
+
+	(void)str_copy(ret, size, from);
+	ret[strcspn(ret, ":")] = '\0';
+	return ret;
+}
+
+/* What an action asks for, for conditions. */
+struct action_values {
+	struct access_value value[VALUES_MAX];
+	char name[VALUES_MAX][96];
+	char service[32], duration[24];
+	size_t n;
+};
+
+static void add_value(struct action_values *v, const char *key, const char *value)
+{
+	if (v->n < VALUES_MAX)
+		v->value[v->n++] = (struct access_value){key, value};
+}
+
+static void take_values(const struct template *t, const struct template_action *a,
+			struct action_values *v)
+{
+	v->n = 0;
+	add_value(v, "fis:Service", service_of(a->kind->id, v->service, sizeof(v->service)));
+	if (a->duration_ms) {
+		(void)snprintf(v->duration, sizeof(v->duration), "%.3f",
+			       (double)a->duration_ms / 1000);
+		add_value(v, "fis:Duration", v->duration);
+	}
+	for (size_t i = 0; a->target >= 0 && i < t->targets[a->target].n_arns; i++)
+		add_value(v, "fis:Targets", t->targets[a->target].arns[i]);
+	for (const cJSON *p = a->parameters->child; p && v->n < VALUES_MAX; p = p->next) {
+		if (!cJSON_IsString(p))
+			continue;
+		(void)snprintf(v->name[v->n], sizeof(v->name[0]), "fis:Parameter/%.80s",
+			       p->string);
+		if (str_eq(p->string, "percentage"))
+			add_value(v, "fis:Percentage", p->valuestring);
+		add_value(v, v->name[v->n], p->valuestring);
+	}
+}
+
+/* Who may define which fault: asked of every action of the template. */
+static bool may_have_actions(struct api *api, struct http_request *q, const char *operation,
+			     const struct template *t)
+{
+	const struct identity *id = experiments_identity(api->experiments);
+	struct action_values values;
+	char arn[ARN_MAX];
+
+	for (size_t i = 0; i < t->n_actions; i++) {
+		const struct access_question question = {
+			.action = operation,
+			.resource = identity_fis_arn(id, "action", t->actions[i].kind->id, arn),
+			.request_tags = t->tags,
+			.values = values.value,
+			.n_values = (take_values(t, &t->actions[i], &values), values.n)};
+
+		if (!fis_may(api, q, &question))
+			return false;
+	}
+	return true;
+}
+
+/* Whose rights an experiment has is the caller's choice: not any. */
+static bool may_pass_role(struct api *api, struct http_request *q, const char *role_arn)
+{
+	const struct access_question question = {.action = "iam:PassRole", .resource = role_arn};
+
+	return fis_may(api, q, &question);
+}
+
+static bool may_create(struct api *api, struct http_request *q, const struct template *t)
+{
+	char arn[ARN_MAX];
+	struct access_question question = {
+		.action = "fis:CreateExperimentTemplate",
+		.resource = identity_fis_arn(experiments_identity(api->experiments),
+					     "experiment-template", "*", arn),
+		.request_tags = t->tags};
+
+	if (!fis_may(api, q, &question) || !may_have_actions(api, q, question.action, t) ||
+	    !may_pass_role(api, q, t->role_arn))
+		return false;
+	question.action = "fis:TagResource";
+	return !t->tags->child || fis_may(api, q, &question);
+}
+
+static void create(struct api *api, struct http_request *q, struct template *t, const char *token)
+{
+	struct fis_change *c;
+	struct error e;
+
+	if (!may_create(api, q, t)) {
+		template_unref(t);
+		return;
+	}
+	c = new_change(api, q, "");
+	if (!c) {
+		template_unref(t);
+		fis_out_of_memory(q);
+		return;
+	}
+	if (templates_create(api->experiments, t, token, on_changed, c, &e) < 0) {
+		free_change(c);
+		answer_error(q, &e);
+		return;
+	}
+	keep_request(c);
+}
+
+/* Checked when it is there by template_parse(). */
+static char *copy_token(const cJSON *json, struct problems *problems)
+{
+	const cJSON *v = cJSON_GetObjectItemCaseSensitive(json, "clientToken");
+
+	if (!v)
+		problems_add(problems, ERROR_VALIDATION, "clientToken", "required and not given");
+	else if (cJSON_IsString(v) && strlen(v->valuestring) > TOKEN_MAX)
+		problems_add(problems, ERROR_VALIDATION, "clientToken",
+			     "%zu bytes; allowed: 1 to %d", strlen(v->valuestring), TOKEN_MAX);
+	return strdup(v && cJSON_IsString(v) ? v->valuestring : "");
+}
+
+void create_experiment_template(struct api *api, struct http_request *q, const char *id)
+{
+	cJSON *body = fis_query_is(q, NULL) ? fis_body(q) : NULL;
+	struct problems problems = {0};
+	struct template *t = NULL;
+	char *token;
+	int r;
+
+	if (!body)
+		return;
+	token = copy_token(body, &problems);
+	r = template_parse(body, &t, &problems);
+	if (r == 0 && problems.n == 0 && token) {
+		create(api, q, t, token);
+	} else {
+		template_unref(t);
+		if (problems.n + problems.dropped == 0)
+			fis_out_of_memory(q);
+		else
+			fis_answer_problems(q, &problems);
+	}
+	problems_done(&problems);
+	free(token);
+}
+
+/* Also asks whether this caller may. NULL: answered. */
+static struct template *find(struct api *api, struct http_request *q, const char *operation,
+			     const char *id)
+{
+	struct template *t = templates_find(api->experiments, id);
+
+	if (!fis_may_do(api, q, operation, "experiment-template", id, t ? t->tags : NULL))
+		return NULL;
+	if (!t)
+		fis_not_found(q, "experiment template", id);
+	return t;
+}
+
+void get_experiment_template(struct api *api, struct http_request *q, const char *id)
+{
+	const struct template *t =
+		fis_query_is(q, NULL) ? find(api, q, "fis:GetExperimentTemplate", id) : NULL;
+
+	if (t)
+		answer_json(q, 200, template_json(api, t));
+}
+
+static int64_t created_us(const struct template *t)
+{
+	return (int64_t)t->created_at.tv_sec * 1000000 + t->created_at.tv_nsec / 1000;
+}
+
+/* The first of this page: the one after the last one's last, also when that is no more. */
+static struct template *first_of(struct api *api, const struct fis_page *page)
+{
+	struct template *t;
+
+	if (!page->goes_on)
+		return templates_next(api->experiments, NULL);
+	t = templates_find(api->experiments, page->key);
+	if (t)
+		return templates_next(api->experiments, t);
+	t = templates_next(api->experiments, NULL);
+	while (t && created_us(t) >= page->order)
+		t = templates_next(api->experiments, t);
+	return t;
+}
+
+void list_experiment_templates(struct api *api, struct http_request *q, const char *id)
+{
+	static const char *const query[] = {"maxResults", "nextToken", NULL};
+	const struct identity *identity = experiments_identity(api->experiments);
+	struct template *t, *last = NULL;
+	struct fis_page page;
+	cJSON *array, *o;
+	size_t n = 0;
+
+	if (!fis_query_is(q, query) ||
+	    !fis_may_do(api, q, "fis:ListExperimentTemplates", NULL, "", NULL) ||
+	    !fis_page_read(q, "experimentTemplates", NULL, &page))
+		return;
+	array = cJSON_CreateArray();
+	o = fis_wrap("experimentTemplates", array);
+	for (t = first_of(api, &page); o && t && n < page.most;
+	     t = templates_next(api->experiments, t), n++) {
+		cJSON_AddItemToArray(array, template_print_summary(t, identity));
+		last = t;
+	}
+	if (t && last)
+		fis_page_more(&page, o, last->id, created_us(last));
+	answer_json(q, 200, o);
+}
+
+/* Of what the template will be, those of its parts that the request changes. */
+static bool may_update(struct api *api, struct http_request *q, const struct template *t,
+		       bool role_changes)
+{
+	return may_have_actions(api, q, "fis:UpdateExperimentTemplate", t) &&
+	       (!role_changes || may_pass_role(api, q, t->role_arn));
+}
+
+static void update(struct api *api, struct http_request *q, struct template *t, cJSON *patch)
+{
+	bool role_changes = cJSON_HasObjectItem(patch, "roleArn");
+	struct problems problems = {0};
+	struct template *fresh = NULL;
+	int r = template_patch(t, patch, &fresh, &problems);
+
+	if (r < 0) {
+		if (problems.n + problems.dropped == 0)
+			fis_out_of_memory(q);
+		else
+			fis_answer_problems(q, &problems);
+	} else if (!may_update(api, q, fresh, role_changes)) {
+		template_unref(fresh);
+	} else {
+		(void)clock_gettime(CLOCK_REALTIME, &fresh->updated_at);
+		fis_replace_template(api, q, fresh, false);
+	}
+	problems_done(&problems);
+}
+
+static bool is_patch(struct http_request *q, const cJSON *patch)
+{
+	static const char *const members[] = {"description",
+					      "stopConditions",
+					      "targets",
+					      "actions",
+					      "roleArn",
+					      "logConfiguration",
+					      "experimentOptions",
+					      "experimentReportConfiguration",
+					      NULL};
+	static const char *const options[] = {"emptyTargetResolutionMode", NULL};
+	const cJSON *o = cJSON_GetObjectItemCaseSensitive(patch, "experimentOptions");
+
+	return fis_members_are(q, patch, members, "") &&
+	       (!o || fis_members_are(q, o, options, "experimentOptions"));
+}
+
+void update_experiment_template(struct api *api, struct http_request *q, const char *id)
+{
+	struct template *t;
+	cJSON *patch;
+
+	if (!fis_query_is(q, NULL) ||
+	    fis_template_is_busy(api, q, id, update_experiment_template, id))
+		return;
+	t = find(api, q, "fis:UpdateExperimentTemplate", id);
+	patch = t ? fis_body(q) : NULL;
+	if (!patch)
+		return;
+	if (is_patch(q, patch))
+		update(api, q, t, patch);
+	else
+		cJSON_Delete(patch);
+}
+
+void delete_experiment_template(struct api *api, struct http_request *q, const char *id)
+{
+	struct fis_change *c;
+	struct error e;
+
+	if (!fis_query_is(q, NULL) ||
+	    fis_template_is_busy(api, q, id, delete_experiment_template, id) ||
+	    !find(api, q, "fis:DeleteExperimentTemplate", id))
+		return;
+	c = new_change(api, q, id);
+	if (!c) {
+		fis_out_of_memory(q);
+		return;
+	}
+	if (templates_delete(api->experiments, id, on_changed, c, &e) < 0) {
+		free_change(c);
+		answer_error(q, &e);
+		return;
+	}
+	keep_request(c);
+}
