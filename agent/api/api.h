@@ -14,6 +14,7 @@ struct api {
 	const struct policy *policy;
 	const struct identity *identity; /* outlives it; may change in place */
 	struct remote_log refused;
+	struct fis_change *changes; /* of templates, under way; fis_templates.c's */
 };
 
 /* For struct http_service; `arg` is a struct api that outlives the server. */

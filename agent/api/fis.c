@@ -18,11 +18,11 @@
 #define TAG_KEY_MAX   128
 #define TAG_VALUE_MAX 256
 
-#define refuse(q, ...)                                          \
-	do {                                                    \
-		struct error refusal;                           \
-		(void)error_field(&refusal, __VA_ARGS__);       \
-		answer_error(q, &refusal);                      \
+#define refuse(q, ...)                                    \
+	do {                                              \
+		struct error refusal;                     \
+		(void)error_field(&refusal, __VA_ARGS__); \
+		answer_error(q, &refusal);                \
 	} while (0)
 
 static bool is_listed(const char *const *names, const char *name)

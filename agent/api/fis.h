@@ -49,8 +49,8 @@ void fis_not_found(struct http_request *q, const char *what, const char *name);
 void fis_out_of_memory(struct http_request *q);
 void fis_answer_problems(struct http_request *q, const struct problems *p);
 
-/* One page of a list. A token says behind what the next one begins, so that it stays right while the
- * list changes; one of another list, or with another filter, is refused. */
+/* One page of a list. A token says behind what the next one begins, so that it stays right while
+ * the list changes; one of another list, or with another filter, is refused. */
 #define FIS_PAGE_KEY_MAX 128
 struct fis_page {
 	size_t most;
@@ -80,5 +80,43 @@ bool fis_template_is_busy(struct api *api, struct http_request *q, const char *t
 /* Puts `t` in its predecessor's place and answers: with the template, or with {} (`tagging`). */
 void fis_replace_template(struct api *api, struct http_request *q, struct template *t,
 			  bool tagging);
+
+/* fis_templates.c */
+void create_experiment_template(struct api *api, struct http_request *q, const char *id);
+void get_experiment_template(struct api *api, struct http_request *q, const char *id);
+void list_experiment_templates(struct api *api, struct http_request *q, const char *id);
+void update_experiment_template(struct api *api, struct http_request *q, const char *id);
+void delete_experiment_template(struct api *api, struct http_request *q, const char *id);
+
+/* fis_experiments.c */
+void start_experiment(struct api *api, struct http_request *q, const char *id);
+void stop_experiment(struct api *api, struct http_request *q, const char *id);
+void get_experiment(struct api *api, struct http_request *q, const char *id);
+void list_experiments(struct api *api, struct http_request *q, const char *id);
+void list_resolved_targets(struct api *api, struct http_request *q, const char *id);
+
+/* fis_catalogue.c */
+void list_fis_actions(struct api *api, struct http_request *q, const char *id);
+void get_fis_action(struct api *api, struct http_request *q, const char *id);
+void list_resource_types(struct api *api, struct http_request *q, const char *id);
+void get_resource_type(struct api *api, struct http_request *q, const char *id);
+
+/* fis_lever.c */
+void get_safety_lever(struct api *api, struct http_request *q, const char *id);
+void update_safety_lever(struct api *api, struct http_request *q, const char *id);
+
+/* fis_tags.c */
+void list_tags(struct api *api, struct http_request *q, const char *arn);
+void tag_resource(struct api *api, struct http_request *q, const char *arn);
+void untag_resource(struct api *api, struct http_request *q, const char *arn);
+
+/* fis_accounts.c */
+void list_accounts(struct api *api, struct http_request *q, const char *id);
+void get_account(struct api *api, struct http_request *q, const char *id);
+void create_account(struct api *api, struct http_request *q, const char *id);
+void update_account(struct api *api, struct http_request *q, const char *id);
+void delete_account(struct api *api, struct http_request *q, const char *id);
+void list_experiment_accounts(struct api *api, struct http_request *q, const char *id);
+void get_experiment_account(struct api *api, struct http_request *q, const char *id);
 
 #endif

@@ -2,7 +2,7 @@
 /* The seven operations on target-account configurations. One host is in one account: there are
  * none, and none can be made. */
 #include <errno.h>
-#include <stdio.h>
+#include <string.h>
 
 #include "api/fis.h"
 #include "experiment/template.h"
@@ -60,8 +60,7 @@ static void answer_no_account(struct http_request *q)
 /* What could be configured is checked like all else, before it is refused. */
 static bool read_configuration(struct http_request *q, bool creating)
 {
-	static const char *const create_members[] = {"clientToken", "roleArn", "description",
-						     NULL};
+	static const char *const create_members[] = {"clientToken", "roleArn", "description", NULL};
 	const struct fis_text texts[] = {
 		{.name = "clientToken", .least = 1, .most = 1024},
 		{.name = "roleArn", .least = 20, .most = 2048, .required = creating},
@@ -69,8 +68,8 @@ static bool read_configuration(struct http_request *q, bool creating)
 	};
 	cJSON *body = fis_body(q);
 	const char *text;
-	bool good = body && fis_members_are(
-				    q, body, creating ? create_members : create_members + 1, "");
+	bool good = body &&
+		    fis_members_are(q, body, creating ? create_members : create_members + 1, "");
 
 	for (size_t i = 0; good && i < ARRAY_SIZE(texts); i++)
 		good = fis_text(q, body, &texts[i], &text);

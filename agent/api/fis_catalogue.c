@@ -22,13 +22,13 @@ void list_fis_actions(struct api *api, struct http_request *q, const char *id)
 	cJSON *array, *o;
 	size_t i = 0, n = 0;
 
-	if (!fis_query_is(q, page_query) || !fis_may_do(api, q, "fis:ListActions", NULL, "", NULL) ||
+	if (!fis_query_is(q, page_query) ||
+	    !fis_may_do(api, q, "fis:ListActions", NULL, "", NULL) ||
 	    !fis_page_read(q, "actions", NULL, &page))
 		return;
 	array = cJSON_CreateArray();
 	o = fis_wrap("actions", array);
-	while (page.goes_on && i < catalogue_size() &&
-	       strcmp(catalogue_at(i)->id, page.key) <= 0)
+	while (page.goes_on && i < catalogue_size() && strcmp(catalogue_at(i)->id, page.key) <= 0)
 		i++;
 	for (; o && i < catalogue_size() && n < page.most; i++, n++)
 		cJSON_AddItemToArray(array,

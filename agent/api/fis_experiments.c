@@ -74,12 +74,10 @@ static void read_then(struct api *api, struct http_request *q, const char *id, u
 }
 
 /* May this caller, and is there such a one? */
-static bool is_there(struct api *api, struct http_request *q, const char *operation,
-		     const char *id)
+static bool is_there(struct api *api, struct http_request *q, const char *operation, const char *id)
 {
 	const struct experiment_line *line = fis_find_line(api, id);
-	const cJSON *tags =
-		line ? cJSON_GetObjectItemCaseSensitive(line->summary, "tags") : NULL;
+	const cJSON *tags = line ? cJSON_GetObjectItemCaseSensitive(line->summary, "tags") : NULL;
 
 	if (!fis_may_do(api, q, operation, "experiment", id, tags))
 		return false;
@@ -103,8 +101,8 @@ static void answer_experiment(struct api *api, struct http_request *q, const str
 {
 	answer_json(q, 200,
 		    x ? experiment_json(api, x)
-		      : fis_wrap("experiment", cJSON_DetachItemFromObjectCaseSensitive(
-						       saved, "experiment")));
+		      : fis_wrap("experiment",
+				 cJSON_DetachItemFromObjectCaseSensitive(saved, "experiment")));
 }
 
 void get_experiment(struct api *api, struct http_request *q, const char *id)
@@ -144,15 +142,14 @@ void list_experiments(struct api *api, struct http_request *q, const char *id)
 	cJSON *array, *o;
 	size_t n = 0;
 
-	if (!fis_query_is(q, query) ||
-	    !fis_may_do(api, q, "fis:ListExperiments", NULL, "", NULL) ||
+	if (!fis_query_is(q, query) || !fis_may_do(api, q, "fis:ListExperiments", NULL, "", NULL) ||
 	    !fis_page_read(q, "experiments", template_id, &page))
 		return;
 	array = cJSON_CreateArray();
 	o = fis_wrap("experiments", array);
 	is_known = page.goes_on && fis_find_line(api, page.key);
 	begun = !page.goes_on;
-	for (size_t i = 0; o && !more && (line = experiments_line(api->experiments, i)); i++) {
+	for (size_t i = 0; o && (line = experiments_line(api->experiments, i)); i++) {
 		bool was_begun = begun;
 
 		/* Behind the last one's last; when that is no more, what is older. */
@@ -160,9 +157,10 @@ void list_experiments(struct api *api, struct http_request *q, const char *id)
 		if (!begun || (is_known && !was_begun) ||
 		    (template_id && !str_eq(line->template_id, template_id)))
 			continue;
-		more = n == page.most;
-		if (more)
+		if (n == page.most) {
+			more = true;
 			break;
+		}
 		cJSON_AddItemReferenceToArray(array, line->summary);
 		last = line;
 		n++;
@@ -176,7 +174,7 @@ static void answer_targets(struct api *api, struct http_request *q, const struct
 			   cJSON *saved)
 {
 	const char *name = http_query(q, "targetName", 0);
-	cJSON *all = x ? experiment_print_targets(x, name)
+	cJSON *all = x ? experiment_print_targets(x, NULL)
 		       : cJSON_DetachItemFromObjectCaseSensitive(saved, "resolvedTargets");
 	cJSON *array = cJSON_CreateArray(), *o = fis_wrap("resolvedTargets", array);
 	struct fis_page page;
@@ -212,8 +210,7 @@ void list_resolved_targets(struct api *api, struct http_request *q, const char *
 	static const char *const query[] = {"maxResults", "nextToken", "targetName", NULL};
 	struct fis_page page;
 
-	if (fis_query_is(q, query) &&
-	    is_there(api, q, "fis:ListExperimentResolvedTargets", id) &&
+	if (fis_query_is(q, query) && is_there(api, q, "fis:ListExperimentResolvedTargets", id) &&
 	    fis_page_read(q, "resolvedTargets", http_query(q, "targetName", 0), &page))
 		with_experiment(api, q, id, answer_targets);
 }
@@ -246,12 +243,12 @@ static bool may_start(struct api *api, struct http_request *q, const char *templ
 		      const struct template *t, const cJSON *tags)
 {
 	char arn[ARN_MAX];
-	struct access_question question = {.action = "fis:StartExperiment",
-					   .resource = identity_fis_arn(identity_of(api),
-									"experiment-template",
-									template_id, arn),
-					   .resource_tags = t ? t->tags : NULL,
-					   .request_tags = tags};
+	struct access_question question = {
+		.action = "fis:StartExperiment",
+		.resource =
+			identity_fis_arn(identity_of(api), "experiment-template", template_id, arn),
+		.resource_tags = t ? t->tags : NULL,
+		.request_tags = tags};
 
 	if (!fis_may(api, q, &question))
 		return false;

@@ -5,8 +5,7 @@
 #include "api/fis.h"
 #include "util/str.h"
 
-#define LEVER_ID   "default"
-#define REASON_MAX 512
+#define LEVER_ID "default"
 
 static cJSON *lever_json(struct api *api, const struct lever *l)
 {
@@ -110,7 +109,7 @@ void update_safety_lever(struct api *api, struct http_request *q, const char *id
 	static const struct fis_text reason_text = {.name = "reason",
 						    .path = "state",
 						    .least = 1,
-						    .most = REASON_MAX,
+						    .most = REASON_MAX - 1,
 						    .required = true,
 						    .blanks = true};
 	cJSON *body = is_lever(api, q, "fis:UpdateSafetyLeverState", id) ? fis_body(q) : NULL;

@@ -85,8 +85,7 @@ void list_tags(struct api *api, struct http_request *q, const char *arn)
 {
 	struct tagged tagged;
 
-	if (fis_query_is(q, NULL) &&
-	    find(api, q, "fis:ListTagsForResource", arn, NULL, &tagged))
+	if (fis_query_is(q, NULL) && find(api, q, "fis:ListTagsForResource", arn, NULL, &tagged))
 		answer_json(q, 200,
 			    fis_wrap("tags", tagged.tags ? cJSON_Duplicate(tagged.tags, true)
 							 : cJSON_CreateObject()));
@@ -98,8 +97,8 @@ static void set_template_tags(struct api *api, struct http_request *q, const cha
 	struct template *fresh = NULL;
 	cJSON *nothing = cJSON_CreateObject();
 
-	if (nothing && template_patch(templates_find(api->experiments, id), nothing, &fresh,
-				      &problems) == 0) {
+	if (nothing &&
+	    template_patch(templates_find(api->experiments, id), nothing, &fresh, &problems) == 0) {
 		cJSON_Delete(fresh->tags);
 		fresh->tags = tags;
 		fis_replace_template(api, q, fresh, true);

@@ -215,8 +215,7 @@ static void take_values(const struct template *t, const struct template_action *
 	for (const cJSON *p = a->parameters->child; p && v->n < VALUES_MAX; p = p->next) {
 		if (!cJSON_IsString(p))
 			continue;
-		(void)snprintf(v->name[v->n], sizeof(v->name[0]), "fis:Parameter/%.80s",
-			       p->string);
+		(void)snprintf(v->name[v->n], sizeof(v->name[0]), "fis:Parameter/%.80s", p->string);
 		if (str_eq(p->string, "percentage"))
 			add_value(v, "fis:Percentage", p->valuestring);
 		add_value(v, v->name[v->n], p->valuestring);

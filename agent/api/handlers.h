@@ -8,6 +8,15 @@
 
 #include "api/api.h"
 
+struct route {
+	const char *method;
+	const char *path; /* "{}": one part, without a slash; "{+}": all the rest, with slashes */
+	void (*handle)(struct api *api, struct http_request *q, const char *id);
+};
+
+extern const struct route fis_routes[]; /* fis_routes.c */
+extern const size_t n_fis_routes;
+
 void answer_json(struct http_request *q, unsigned status, cJSON *o); /* takes `o` over */
 
 /* The error in the form that this path's clients know: FIS's has the one member "message". */

@@ -11,11 +11,7 @@
 
 #define ID_MAX 2048 /* an ARN */
 
-static const struct route {
-	const char *method;
-	const char *path; /* as match_path() reads it */
-	void (*handle)(struct api *api, struct http_request *q, const char *id);
-} routes[] = {
+static const struct route routes[] = {
 	{"POST", "/v1/faults", post_fault},
 	{"GET", "/v1/faults", get_faults},
 	{"DELETE", "/v1/faults", delete_faults},
@@ -131,12 +127,15 @@ void api_handle(struct http_request *q, void *arg)
 		answer_error(q, &e);
 		return;
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(routes); i++) {
-		if (!match_path(routes[i].path, q->path, holes))
+	for (size_t i = 0; i < ARRAY_SIZE(routes) + n_fis_routes; i++) {
+		const struct route *r =
+			i < ARRAY_SIZE(routes) ? &routes[i] : &fis_routes[i - ARRAY_SIZE(routes)];
+
+		if (!match_path(r->path, q->path, holes))
 			continue;
 		path_known = true;
-		if (str_eq(routes[i].method, q->method)) {
-			routes[i].handle(api, q, id);
+		if (str_eq(r->method, q->method)) {
+			r->handle(api, q, id);
 			return;
 		}
 	}
