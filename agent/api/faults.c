@@ -150,6 +150,8 @@ void post_fault(struct api *api, struct http_request *q, const char *id)
 	a->q = q;
 	a->api = api;
 	r = request_parse(q->body, q->body_length, &a->request, &e);
+	if (r == 0 && !may_request_fault(api, q, &a->request, &e))
+		r = -EACCES;
 	if (r == 0)
 		r = faults_resolve(api->faults, &a->request, on_resolved, a, &a->resolving, &e);
 	if (r > 0) {
@@ -340,14 +342,30 @@ void recover(struct api *api, struct http_request *q, const char *id)
 	end_all(api, q, true);
 }
 
+/* To renew is to go on starting it. */
+static bool may_go_on(struct api *api, const struct http_request *q, const struct fault *f,
+		      struct error *e)
+{
+	cJSON *parameters = schema_print(f->action->rows, f->action->n_rows, f->params);
+	bool yes = may_start_fault(api, q, f->action, parameters, f->duration_ms, e);
+
+	cJSON_Delete(parameters);
+	return yes;
+}
+
 void renew_fault(struct api *api, struct http_request *q, const char *id)
 {
 	struct fault *f = find(api, q, id);
 	struct error e;
-	int r = f ? fault_renew(f) : 0;
+	int r;
 
 	if (!f)
 		return;
+	if (!may_go_on(api, q, f, &e)) {
+		answer_error(q, &e);
+		return;
+	}
+	r = fault_renew(f);
 	if (r == 0) {
 		answer_json(q, 200, fault_json(f, false));
 		return;

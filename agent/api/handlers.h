@@ -6,12 +6,15 @@
 
 #include <cjson/cJSON.h>
 
+#include "actions/action.h"
 #include "api/api.h"
+#include "plan/request.h"
 
 struct route {
 	const char *method;
 	const char *path; /* "{}": one part, without a slash; "{+}": all the rest, with slashes */
 	void (*handle)(struct api *api, struct http_request *q, const char *id);
+	const char *action; /* that its caller must be allowed; NULL: the handler asks */
 };
 
 extern const struct route fis_routes[]; /* fis_routes.c */
@@ -32,6 +35,13 @@ void renew_fault(struct api *api, struct http_request *q, const char *id);
 void recover(struct api *api, struct http_request *q, const char *id);
 
 void answer_start(struct http_request *q, struct fault *f, unsigned status);
+
+/* may.c: may this caller start a fault of this action? `parameters`: by the action's own names, or
+ * NULL. false: the error says so. */
+bool may_start_fault(struct api *api, const struct http_request *q, const struct action *a,
+		     const cJSON *parameters, uint64_t duration_ms, struct error *e);
+bool may_request_fault(struct api *api, const struct http_request *q, const struct request *request,
+		       struct error *e);
 
 /* stream.c */
 void stream_events(struct api *api, struct http_request *q, const char *id);

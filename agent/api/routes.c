@@ -12,20 +12,20 @@
 #define ID_MAX 2048 /* an ARN */
 
 static const struct route routes[] = {
-	{"POST", "/v1/faults", post_fault},
-	{"GET", "/v1/faults", get_faults},
-	{"DELETE", "/v1/faults", delete_faults},
-	{"GET", "/v1/faults/{}", get_fault},
-	{"DELETE", "/v1/faults/{}", delete_fault},
-	{"POST", "/v1/faults/{}/renew", renew_fault},
-	{"POST", "/v1/recover", recover},
-	{"GET", "/v1/actions", get_actions},
-	{"GET", "/v1/actions/{}", get_action},
-	{"GET", "/v1/events", stream_events},
-	{"GET", "/v1/experiments/{}/log", get_experiment_log},
-	{"POST", "/v1/templates/validate", validate_template},
-	{"GET", "/v1/doctor", get_doctor},
-	{"GET", "/v1/status", get_status},
+	{"POST", "/v1/faults", post_fault, NULL},
+	{"GET", "/v1/faults", get_faults, "faultd:Read"},
+	{"DELETE", "/v1/faults", delete_faults, "faultd:StopFault"},
+	{"GET", "/v1/faults/{}", get_fault, "faultd:Read"},
+	{"DELETE", "/v1/faults/{}", delete_fault, "faultd:StopFault"},
+	{"POST", "/v1/faults/{}/renew", renew_fault, NULL},
+	{"POST", "/v1/recover", recover, "faultd:Recover"},
+	{"GET", "/v1/actions", get_actions, "faultd:Read"},
+	{"GET", "/v1/actions/{}", get_action, "faultd:Read"},
+	{"GET", "/v1/events", stream_events, "faultd:Read"},
+	{"GET", "/v1/experiments/{}/log", get_experiment_log, "faultd:Read"},
+	{"POST", "/v1/templates/validate", validate_template, "faultd:Read"},
+	{"GET", "/v1/doctor", get_doctor, "faultd:Read"},
+	{"GET", "/v1/status", get_status, "faultd:Read"},
 };
 
 void answer_json(struct http_request *q, unsigned status, cJSON *o)
@@ -110,6 +110,16 @@ static int check_caller(struct api *api, struct http_request *q, struct error *e
 	return policy_check_caller(api->policy, &q->caller, geteuid(), e);
 }
 
+static int check_action(const struct api *api, const struct http_request *q, const char *action,
+			struct error *e)
+{
+	const struct access_question question = {.action = action, .resource = "*"};
+
+	return action ? access_check_caller(api->policy->access, &q->caller, geteuid(), &question,
+					    e)
+		      : 0;
+}
+
 void api_handle(struct http_request *q, void *arg)
 {
 	char id[ID_MAX + 1];
@@ -135,7 +145,10 @@ void api_handle(struct http_request *q, void *arg)
 			continue;
 		path_known = true;
 		if (str_eq(r->method, q->method)) {
-			r->handle(api, q, id);
+			if (check_action(api, q, r->action, &e) < 0)
+				answer_error(q, &e);
+			else
+				r->handle(api, q, id);
 			return;
 		}
 	}
