@@ -269,8 +269,10 @@ static void set_timer(struct experiment *x)
 	if (uv_is_active((uv_handle_t *)&x->life->timer) &&
 	    uv_timer_get_due_in(&x->life->timer) == 0)
 		return;
+	/* Never 0: libuv (1.44) runs a timer that its own callback starts with 0 at once, again and
+	 * again, and the loop sees nothing else. */
 	(void)uv_timer_start(&x->life->timer, on_timer,
-			     due > now ? (due - now + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC : 0, 0);
+			     due > now ? (due - now) / NSEC_PER_MSEC + 1 : 1, 0);
 }
 
 void life_kick(struct experiment *x)
