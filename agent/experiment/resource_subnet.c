@@ -120,7 +120,7 @@ static int find(const cJSON *parameters, const struct identity *id, struct resou
 {
 	char arn[ARN_MAX], names[RESOURCE_VALUE_MAX] = "";
 	struct text text = TEXT(names);
-	struct resource *r;
+	struct resource *r = NULL;
 	int result;
 
 	if (!id->subnet_id[0] ||
