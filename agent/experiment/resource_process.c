@@ -50,6 +50,8 @@ static bool is_left_out(const struct process *p)
 	       p->ppid == getpid() || str_starts(p->name, "faultd") || str_eq(p->name, "faultctl");
 }
 
+/* Command lines are not among them: reading them takes as long as all the rest, and `pattern` is
+ * for them. */
 static bool describe(cJSON *to, const struct process *p)
 {
 	const char state[] = {p->state, '\0'};
@@ -58,8 +60,7 @@ static bool describe(cJSON *to, const struct process *p)
 	       resource_set_number(to, "ParentPid", p->ppid) &&
 	       resource_set_number(to, "Uid", p->uid) &&
 	       resource_set_number(to, "StartTicks", (double)p->start) &&
-	       resource_set(to, "Name", p->name) && resource_set(to, "Command", p->command) &&
-	       resource_set(to, "State", state);
+	       resource_set(to, "Name", p->name) && resource_set(to, "State", state);
 }
 
 static int add_process(const struct process *p, const struct identity *id,
@@ -85,8 +86,7 @@ static int read_processes(const cJSON *parameters, struct process_list *ret, str
 {
 	const char *user = resource_parameter(parameters, "user");
 	const char *pattern = resource_parameter(parameters, "pattern");
-	struct process_filter filter = {.name = resource_parameter(parameters, "name"),
-					.commands = true};
+	struct process_filter filter = {.name = resource_parameter(parameters, "name")};
 	uid_t uid;
 	regex_t regex;
 	int r;
