@@ -76,7 +76,7 @@ int cgroup_find(const struct cgroup_layout *l, const char *path, char ret[static
  * - an id (an ECS task's and a pod's UID too), whole or the beginning, 4 characters at least; also
  *   as Kubernetes shows it, "containerd://ID";
  * - a name, whole or a beginning that ends where a word of it ends: "web" means web and web-1, not
- *   webhook, and "web-1" does not mean web-12;
+ *   webhook, and "web-1" does not mean web-12; with a scheme, "lxc://web", exactly this;
  * - the ARN of an ECS task, with or without its cluster, whose id must fit whole.
  * Understood are the paths that Docker, containerd (ctr, nerdctl, CRI), CRI-O, Podman, Kubernetes,
  * ECS, LXC and systemd-nspawn make, with the cgroupfs and the systemd driver. The names of LXC,

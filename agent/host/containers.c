@@ -221,7 +221,7 @@ bool cgroup_is_container(const char *path, const char *wanted)
 	if (scheme)
 		wanted = scheme + strlen("://");
 	if (o.kind == NAME_PLAIN)
-		return begins_name(o.name, wanted);
+		return scheme ? str_eq(o.name, wanted) : begins_name(o.name, wanted);
 	return strlen(wanted) >= ID_LENGTH_MIN && str_starts(o.name, wanted);
 }
 

@@ -652,10 +652,47 @@ static void test_container_ids(void **state)
 	}
 }
 
+static void test_owner(void **state)
+{
+	static const struct {
+		const char *path;
+		enum cgroup_owner owner;
+		const char *name;
+	} cases[] = {
+		{"/", CGROUP_OF_NOBODY, ""},
+		{"/system.slice", CGROUP_OF_NOBODY, ""},
+		{"/system.slice/ssh.service", CGROUP_OF_NOBODY, ""},
+		{"/kubepods/burstable/pod" UID, CGROUP_OF_POD, UID},
+		{"/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod" UID_ ".slice",
+		 CGROUP_OF_POD, UID},
+		{"/ecs/" TASK, CGROUP_OF_TASK, TASK},
+		{"/ecs/blue/" TASK, CGROUP_OF_TASK, TASK},
+		{"/ecstasks.slice/ecstasks-" TASK ".slice", CGROUP_OF_TASK, TASK},
+		{"/lxc.payload.web", CGROUP_OF_NAMED, "web"},
+		{"/machine.slice/machine-my\\x2dhost.scope", CGROUP_OF_NAMED, "my-host"},
+	};
+	char name[CGROUP_PATH_MAX];
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		assert_int_equal(cgroup_owner(cases[i].path, name), cases[i].owner);
+		assert_string_equal(name, cases[i].name);
+	}
+	for (size_t i = 0; i < COUNT(paths); i++) {
+		assert_int_equal(cgroup_owner(paths[i], name), CGROUP_OF_CONTAINER);
+		assert_string_equal(name, ID_A);
+	}
+}
+
 static const struct {
 	const char *path, *wanted;
 	bool is;
 } containers[] = {
+	/* names, as they are, and whole */
+	{"/lxc.payload.web", "web", true},
+	{"/lxc.payload.web-1", "web", true},
+	{"/lxc.payload.web", "lxc://web", true},
+	{"/lxc.payload.web-1", "lxc://web", false},
+	{"/lxc.payload.web-1", "lxc://", false},
 	/* pods */
 	{"/kubepods/burstable/pod" UID, UID, true},
 	{"/kubepods/pod" UID, "8a3c", true},
@@ -920,6 +957,7 @@ int main(void)
 		IN_TREE(test_cpus_v1),
 		IN_TREE(test_inner),
 		cmocka_unit_test(test_container_ids),
+		cmocka_unit_test(test_owner),
 		cmocka_unit_test(test_containers),
 		cmocka_unit_test(test_units),
 		cmocka_unit_test(test_odd_names),
