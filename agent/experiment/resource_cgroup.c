@@ -58,6 +58,15 @@ bool resource_is_own_cgroup(const struct own_cgroups *own, const char *path)
 	return strstr(path, "/faultd.service") || strstr(path, "/faultd-guardian.service");
 }
 
+bool resource_holds_own(const struct own_cgroups *own, const char *path)
+{
+	for (size_t i = 0; i < own->n; i++) {
+		if (resource_is_inside(own->path[i], path))
+			return true;
+	}
+	return false;
+}
+
 /* The children in turn of one that matches do not. */
 static bool fits(const struct search *s, const char *path)
 {
@@ -73,7 +82,8 @@ static int add_cgroup(const char *path, void *arg)
 	struct resource *r;
 	int result;
 
-	if (!fits(s, path) || resource_is_own_cgroup(&s->own, path))
+	if (!fits(s, path) || resource_is_own_cgroup(&s->own, path) ||
+	    resource_holds_own(&s->own, path))
 		return 0;
 	result = resource_add(s->found, identity_host_arn(s->id, "cgroup", path, arn), path, &r,
 			      s->e);
@@ -113,7 +123,8 @@ static int find(const cJSON *parameters, const struct identity *id, struct resou
 
 const struct resource_type resource_host_cgroup = {
 	.name = "host:cgroup",
-	.description = "The control groups of this host, of version 1 or 2, but for faultd's own",
+	.description =
+		"The control groups of this host, of version 1 or 2, but for those faultd runs in",
 	.parameters = rows,
 	.has_arns = true,
 	.fault_parameter = "cgroup",

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* host:container: the containers that run on this host, of any runtime. */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "experiment/container_files.h"
@@ -52,7 +53,7 @@ static int add_container(const struct owned_cgroup *o, const char *name, const s
 {
 	__attribute__((cleanup(container_record_done))) struct container_record c;
 	struct resource *r = NULL;
-	char arn[ARN_MAX];
+	char arn[ARN_MAX], value[CGROUP_PATH_MAX + 16];
 	int result = container_record_read(id, o->name, &c);
 
 	if (result == -ENOMEM)
@@ -62,8 +63,10 @@ static int add_container(const struct owned_cgroup *o, const char *name, const s
 	/* A sandbox holds nothing but the pod's namespaces. */
 	if (c.sandbox || (name[0] && !resource_fits_pattern(c.name, name)))
 		return 0;
-	result =
-		resource_add(ret, identity_host_arn(id, "container", o->name, arn), o->name, &r, e);
+	/* A name alone would mean others that begin so as well. */
+	(void)snprintf(value, sizeof(value), "%s%s",
+		       o->owner == CGROUP_OF_NAMED ? "container://" : "", o->name);
+	result = resource_add(ret, identity_host_arn(id, "container", o->name, arn), value, &r, e);
 	if (r && result == 0 && !describe(r, o, &c))
 		result = resource_no_memory(e);
 	return result;
@@ -86,8 +89,8 @@ static int find(const cJSON *parameters, const struct identity *id, struct resou
 const struct resource_type resource_host_container = {
 	.name = "host:container",
 	.description =
-		"The containers that run on this host. Their tags are the labels that Docker, containerd and "
-		"CRI-O keep in files; of others there are none",
+		"The containers that run on this host. Their tags are the labels that Docker and CRI-O, and the "
+		"annotations that containerd, keep in files; of others there are none",
 	.parameters = rows,
 	.has_arns = true,
 	.has_tags = true,

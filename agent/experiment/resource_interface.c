@@ -10,15 +10,17 @@
 
 static const struct resource_parameter rows[] = {
 	{.name = "name",
-	 .description = "The interface, or a pattern such as eth*; all but loopback if not given"},
+	 .description =
+		 "The interface, or a pattern such as eth*; all if not given. Loopback is meant by its name only"},
 	{0},
 };
 
 /* The devices of shapers come and go with their faults (steps/shaper_device.h). A name with a comma
- * cannot be in a list. */
+ * cannot be in a list, and two words mean something else there. */
 static bool is_left_out(const char *name)
 {
-	return str_starts(name, "faultd-") || str_starts(name, "faultd_") || strchr(name, ',');
+	return str_starts(name, "faultd-") || str_starts(name, "faultd_") || strchr(name, ',') ||
+	       str_eq(name, "ALL") || str_eq(name, "DEFAULT");
 }
 
 static int add_interface(const struct interface *i, void *arg)

@@ -13,6 +13,7 @@ struct search {
 	const struct identity *id;
 	const struct cgroup_layout *layout;
 	struct owned_list *found;
+	struct own_cgroups own;
 };
 
 bool resource_is_inside(const char *path, const char *other)
@@ -52,7 +53,7 @@ static int add_cgroup(const char *path, void *arg)
 	o.owner = cgroup_owner(path, o.name);
 	if (o.owner == CGROUP_OF_NOBODY ||
 	    (o.owner == CGROUP_OF_NAMED && !is_really_named(s->id, path)) ||
-	    !has_processes(s->layout, path))
+	    resource_holds_own(&s->own, path) || !has_processes(s->layout, path))
 		return 0;
 	(void)str_copy(o.path, sizeof(o.path), path);
 	if (l->n == l->room) {
@@ -72,7 +73,7 @@ int resource_owned_cgroups(const struct identity *id, struct owned_list *ret, st
 {
 	struct cgroup_layout l, one = {.n = 1};
 	const struct cgroup_hierarchy *h;
-	struct search s = {id, &one, ret};
+	struct search s = {.id = id, .layout = &one, .found = ret};
 	int r = resource_cgroups(id, &l, e);
 
 	if (r < 0)
@@ -84,6 +85,7 @@ int resource_owned_cgroups(const struct identity *id, struct owned_list *ret, st
 		one.hierarchy[0] = *h;
 	else
 		one = l;
+	resource_own_cgroups(id, &s.own);
 	r = cgroup_each(&one, add_cgroup, &s);
 	return r < 0 ? error_set(e, ERROR_FAILED, r, "cannot read the cgroups of this host: %s",
 				 strerror(-r))

@@ -100,7 +100,9 @@ struct own_cgroups {
 	size_t n;
 };
 void resource_own_cgroups(const struct identity *id, struct own_cgroups *ret);
-/* Is it one of these, inside one, or a unit of faultd's? */
+/* Is it one of these, inside one, or a unit of faultd's? And does it hold one, so that whatever is
+ * aimed at it would be refused? */
 bool resource_is_own_cgroup(const struct own_cgroups *own, const char *path);
+bool resource_holds_own(const struct own_cgroups *own, const char *path);
 
 #endif

@@ -600,6 +600,7 @@ static void test_cgroups(void **state)
 {
 	put_table("");
 	put_cgroup("system.slice", "");
+	put_cgroup("other.slice", "");
 	put_cgroup("system.slice/web-1.service", "10\n");
 	put_cgroup("system.slice/web-1.service/inner", "10\n");
 	put_cgroup("system.slice/web-2.service", "11\n");
@@ -607,7 +608,7 @@ static void test_cgroups(void **state)
 	put_cgroup("system.slice/own.service/worker", "13\n");
 	put_cgroup("system.slice/faultd-guardian.service", "14\n");
 	expect_values("host:cgroup", "{}",
-		      "/system.slice /system.slice/web-1.service /system.slice/web-1.service/inner "
+		      "/other.slice /system.slice/web-1.service /system.slice/web-1.service/inner "
 		      "/system.slice/web-2.service");
 	expect_values("host:cgroup", "{\"path\":\"/system.slice/*\"}",
 		      "/system.slice/web-1.service /system.slice/web-2.service");
@@ -634,9 +635,9 @@ static void test_containers(void **state)
 	host_put("run/containerd/io.containerd.runtime.v2.task/ns/bare/config.json", "{}");
 	put_docker(ID_A, "web-1", "\"app\":\"web\",\"n\":1");
 	put_docker(ID_B, "db", "");
-	expect_values("host:container", "{}", ID_A " " ID_B " bare old");
+	expect_values("host:container", "{}", ID_A " " ID_B " container://bare container://old");
 	expect_values("host:container", "{\"name\":\"web-*\"}", ID_A);
-	expect_values("host:container", "{\"name\":\"old\"}", "old");
+	expect_values("host:container", "{\"name\":\"old\"}", "container://old");
 	l = find("host:container", "{\"name\":\"web-1\"}");
 	assert_int_equal(l.n, 1);
 	assert_string_equal(property(&l.resource[0], "Name"), "web-1");
@@ -645,6 +646,9 @@ static void test_containers(void **state)
 			    "web");
 	assert_int_equal(cJSON_GetArraySize(l.resource[0].tags), 1); /* only text is a label */
 	resource_list_done(&l);
+	/* the one that faultd runs in is none */
+	host_put("proc/self/cgroup", "0::/docker/" ID_A "/inner\n");
+	expect_values("host:container", "{\"name\":\"web-*\"}", "");
 	l = find("host:container", "{\"name\":\"old\"}");
 	assert_null(l.resource[0].tags); /* not known is none */
 	resource_list_done(&l);
