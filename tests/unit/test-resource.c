@@ -851,6 +851,56 @@ static void test_pods_crio(void **state)
 	expect_values("host:container", "{}", ID_A);
 }
 
+/* What a deployment has made, by its pods' names. */
+static void test_deployments(void **state)
+{
+	static const struct {
+		const char *pod;
+		bool is;
+	} cases[] = {
+		{"web-7d9f8b6c5d-x2x4z", true},
+		{"web-6d4b75cb6d-hwmvz", true},
+		{"web-9c-x2x4z", true},
+		{"web-7d9f8b6c5d-x2x4", false},
+		{"web-7d9f8b6c5d-x2x4zz", false},
+		{"web-x2x4z", false},
+		{"web-0", false},
+		{"web", false},
+		{"web-", false},
+		{"web--x2x4z", false},
+		{"web-api-7d9f8b6c5d-x2x4z", false},
+		{"web-7d9f8b6c5dff-x2x4z", false},
+		{"web-7a9f8b6c5d-x2x4z", false},
+		{"web-7d9f8b6c5d-x2x4e", false},
+		{"webs-7d9f8b6c5d-x2x4z", false},
+		{"my-web-7d9f8b6c5d-x2x4z", false},
+		{"web-job-x2x4z", false},
+		{"web-7d9f8b6c5d-x2x4z-1", false},
+	};
+
+	put_pod();
+	host_put("var/lib/kubelet/kubeconfig", "args:\n- token\n- -i\n- prod\n");
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		char text[512];
+
+		(void)snprintf(text, sizeof(text),
+			       "{\"annotations\":{\"io.kubernetes.cri.container-name\":\"app\","
+			       "\"io.kubernetes.cri.sandbox-name\":\"%s\","
+			       "\"io.kubernetes.cri.sandbox-namespace\":\"shop\"}}",
+			       cases[i].pod);
+		host_put("run/containerd/io.containerd.runtime.v2.task/k8s.io/" ID_A "/config.json",
+			 text);
+		(void)snprintf(text, sizeof(text), PODS("podName", "%s", ""), cases[i].pod);
+		expect_values("aws:eks:pod", text, ID_A);
+		expect_values("aws:eks:pod", PODS("deploymentName", "web", ""),
+			      cases[i].is ? ID_A : "");
+	}
+	expect_refusal(
+		"aws:eks:pod",
+		PODS("deploymentName", "a-name-so-long-that-names-of-its-pods-are-cut-off", ""),
+		-EINVAL, "selectorValue");
+}
+
 static void test_kubelet_names(void **state)
 {
 	struct kubelet_pod p;
@@ -1109,6 +1159,7 @@ int main(void)
 		ON_HOST(test_tasks_v1),
 		ON_HOST(test_pods),
 		ON_HOST(test_pods_crio),
+		ON_HOST(test_deployments),
 		cmocka_unit_test(test_kubelet_names),
 		ON_HOST(test_volumes),
 		ON_HOST(test_mounts),
