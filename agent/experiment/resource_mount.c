@@ -92,12 +92,18 @@ static bool is_pseudo(const char *type)
 	return false;
 }
 
+/* Where a host of cgroup v1 has a tmpfs. */
+static bool is_below_sys(const char *point)
+{
+	return str_starts(point, "/sys/") || str_starts(point, "/proc/");
+}
+
 static bool fits(const struct mount_line *m, const char *path, const char *type)
 {
 	if (path[0] && !str_eq(m->point, path) && !resource_fits_pattern(m->point, path))
 		return false;
 	if (!type[0])
-		return !is_pseudo(m->type);
+		return !is_pseudo(m->type) && (!is_below_sys(m->point) || str_eq(m->point, path));
 	return str_eq(m->type, type) ||
 	       (!is_pseudo(m->type) && resource_fits_pattern(m->type, type));
 }

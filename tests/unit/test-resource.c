@@ -994,11 +994,13 @@ static void test_mounts(void **state)
 		  "32 22 0:30 / /run rw - tmpfs tmpfs rw\n"
 		  "33 22 8:3 / /data/a rw - btrfs /dev/sdc rw\n" /* over the first */
 		  "nonsense\n"
+		  "35 22 0:31 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n"
 		  "34 22 8:4 / /data/\xff rw - ext4 /dev/sdd rw\n");
 	expect_values("host:mount", "{}", "/ /data/a /data/with blank /run");
 	expect_values("host:mount", "{\"path\":\"/data/*\"}", "/data/a /data/with blank");
 	expect_values("host:mount", "{\"type\":\"x?s\"}", "/data/with blank");
 	expect_values("host:mount", "{\"type\":\"proc\"}", "/proc");
+	expect_values("host:mount", "{\"path\":\"/sys/fs/cgroup\"}", "/sys/fs/cgroup");
 	expect_values("host:mount", "{\"path\":\"/data/a\",\"type\":\"ext4\"}", "");
 	l = find("host:mount", "{\"path\":\"/data/a\"}");
 	assert_string_equal(property(&l.resource[0], "Device"), "8:3");
