@@ -1007,6 +1007,70 @@ static void test_mounts(void **state)
 	resource_list_done(&l);
 }
 
+/* Memory is short at any one moment: nothing is lost, nothing is half there. */
+
+static long allocations_left;
+
+static void *allocate_some(size_t size)
+{
+	return allocations_left-- == 0 ? NULL : malloc(size);
+}
+
+/* Returns how often it was tried until it needed no more than there was. */
+static long resolve_short(const char *type, const char *parameters)
+{
+	cJSON_Hooks hooks = {.malloc_fn = allocate_some, .free_fn = free};
+	struct template_target t = target_of(resource_type_find(type));
+	cJSON *json = cJSON_Parse(parameters);
+	struct resource_list whole = {0};
+	struct error e = {0};
+	long tries = 0, left;
+
+	t.parameters = json;
+	assert_int_equal(resource_resolve(&t, &identity, 1, &whole, &e), 0);
+	assert_true(whole.n > 0);
+	do {
+		struct resource_list l = {0};
+		int r;
+
+		e = (struct error){0};
+		allocations_left = tries++;
+		cJSON_InitHooks(&hooks);
+		r = resource_resolve(&t, &identity, 1, &l, &e);
+		left = allocations_left;
+		cJSON_InitHooks(NULL);
+		assert_true(r <= 0);
+		assert_true(r == 0 || (l.n == 0 && e.message[0]));
+		for (size_t i = 0; i < l.n; i++)
+			assert_true(l.resource[i].properties && l.resource[i].information);
+		resource_list_done(&l);
+	} while (left < 0);
+	resource_list_done(&whole);
+	cJSON_Delete(json);
+	return tries;
+}
+
+static void test_short_of_memory(void **state)
+{
+	put_pod();
+	put_cgroup("ecstasks.slice", "");
+	put_cgroup("ecstasks.slice/ecstasks-" TASK ".slice", "");
+	put_cgroup("ecstasks.slice/ecstasks-" TASK ".slice/docker-" ID_C ".scope", "12\n");
+	put_docker(ID_C, "web-1", "\"app\":\"web\"");
+	host_put("var/lib/kubelet/kubeconfig", "args:\n- token\n- -i\n- prod\n");
+	host_put("var/log/pods/shop_web-0_" UID "/app/0.log", "");
+	host_put("var/log/containers/web-0_shop_app-" ID_A ".log", "");
+	put_disk("nvme0n1", "vol0123456789abcdef0", "259:1\n", "16777216\n");
+	assert_true(resolve_short("aws:ec2:instance", "{}") > 10);
+	assert_true(resolve_short("aws:ec2:ebs-volume", "{}") > 10);
+	assert_true(resolve_short("aws:ecs:task", "{}") > 10);
+	assert_true(resolve_short("aws:eks:pod", PODS("podName", "web-0", "")) > 10);
+	assert_true(resolve_short("host:cgroup", "{}") > 5);
+	assert_true(resolve_short("host:container", "{}") > 10);
+	assert_true(resolve_short("host:interface", "{\"name\":\"lo\"}") > 10);
+	assert_true(resolve_short("host:mount", "{}") > 5);
+}
+
 /* This host itself */
 
 static void test_interfaces(void **state)
@@ -1165,6 +1229,7 @@ int main(void)
 		cmocka_unit_test(test_kubelet_names),
 		ON_HOST(test_volumes),
 		ON_HOST(test_mounts),
+		ON_HOST(test_short_of_memory),
 		cmocka_unit_test(test_interfaces),
 		cmocka_unit_test(test_subnet),
 		cmocka_unit_test(test_units),
