@@ -349,7 +349,7 @@ static void read_names(struct reading *r, const cJSON *json,
 
 void read_actions(struct reading *r, const cJSON *json)
 {
-	const cJSON *found[TEMPLATE_ACTIONS_MAX];
+	const cJSON *found[TEMPLATE_ACTIONS_MAX] = {NULL};
 	char path[PROBLEM_PATH_MAX];
 	int n;
 
@@ -364,7 +364,7 @@ void read_actions(struct reading *r, const cJSON *json)
 		problems_add(r->problems, ERROR_QUOTA, "actions", "%d actions; allowed: %d", n,
 			     TEMPLATE_ACTIONS_MAX);
 	read_names(r, json, found);
-	for (size_t i = 0; i < r->t->n_actions; i++)
+	for (size_t i = 0; i < r->t->n_actions && found[i]; i++)
 		read_action(r, found[i], problem_path(path, "actions", found[i]->string),
 			    &r->t->actions[i]);
 	if (n > 0 && !r->actions_cut && !r->targets_cut)

@@ -13,7 +13,9 @@
 
 static double usec(const struct timespec *t)
 {
-	return (double)((int64_t)t->tv_sec * USEC_PER_SEC + t->tv_nsec / 1000);
+	int64_t us = (int64_t)t->tv_sec * USEC_PER_SEC + t->tv_nsec / 1000;
+
+	return (double)us;
 }
 
 static struct timespec timespec_of(double us)
@@ -105,11 +107,12 @@ int template_load(const cJSON *saved, struct template **ret, struct problems *pr
 
 /* Of the API */
 
-/* Epoch seconds, as a number. */
+/* Epoch seconds, as a number, to the millisecond. */
 static bool add_time(cJSON *o, const char *name, const struct timespec *t)
 {
-	return cJSON_AddNumberToObject(o, name,
-				       (double)t->tv_sec + (double)(t->tv_nsec / 1000000) / 1000);
+	int64_t ms = (int64_t)t->tv_sec * 1000 + t->tv_nsec / 1000000;
+
+	return cJSON_AddNumberToObject(o, name, (double)ms / 1000);
 }
 
 cJSON *template_print_summary(const struct template *t, const struct identity *id)

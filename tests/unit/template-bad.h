@@ -48,19 +48,15 @@
 	 "stopConditions[0]: text; allowed: an object\n"},
 	{"stopConditions", "[{}]", ERROR_VALIDATION,
 	 "stopConditions[0].source: required and not given\n"},
-	{"stopConditions", "[{\"source\":\"aws:sns:topic\"}]", ERROR_VALIDATION,
-	 "stopConditions[0].source: aws:sns:topic is no source; allowed: none, aws:cloudwatch:alarm, host:psi\n"},
 	{"stopConditions", "[{\"source\":\"none\",\"value\":\"x\"}]", ERROR_VALIDATION,
 	 "stopConditions[0].value: the source none has no value\n"},
 	{"stopConditions", "[{\"source\":\"aws:cloudwatch:alarm\"}]", ERROR_VALIDATION,
 	 "stopConditions[0].value: required of aws:cloudwatch:alarm and not given\n"},
 	{"stopConditions",
-	 "[{\"source\":\"aws:cloudwatch:alarm\",\"value\":\"x\"},{\"source\":\"none\"}]",
-	 ERROR_VALIDATION,
-	 "stopConditions[0].value: does not begin with arn:aws:cloudwatch:\n"
-	 "stopConditions[1]: none, beside others; allowed: none alone\n"},
+	 "[{\"source\":\"host:psi\",\"value\":\"resource=cpu stall=1s\"},{\"source\":\"none\"}]",
+	 ERROR_VALIDATION, "stopConditions[1]: none, beside others; allowed: none alone\n"},
 	{"stopConditions",
-	 "[{\"source\":\"host:psi\",\"value\":\"resource=cpu\",\"when\":1},{\"source\":\"host:psi\",\"value\":\"resource=cpu\",\"when\":1},{\"source\":\"host:psi\",\"value\":\"resource=cpu\",\"when\":1},{\"source\":\"host:psi\",\"value\":\"resource=cpu\",\"when\":1},{\"source\":\"host:psi\",\"value\":\"resource=cpu\",\"when\":1},{\"source\":\"host:psi\",\"value\":\"resource=cpu\",\"when\":1}]",
+	 "[{\"source\":\"host:psi\",\"value\":\"resource=cpu stall=1s\",\"when\":1},{\"source\":\"host:psi\",\"value\":\"resource=cpu stall=1s\",\"when\":1},{\"source\":\"host:psi\",\"value\":\"resource=cpu stall=1s\",\"when\":1},{\"source\":\"host:psi\",\"value\":\"resource=cpu stall=1s\",\"when\":1},{\"source\":\"host:psi\",\"value\":\"resource=cpu stall=1s\",\"when\":1},{\"source\":\"host:psi\",\"value\":\"resource=cpu stall=1s\",\"when\":1}]",
 	 ERROR_QUOTA,
 	 "stopConditions: 6 stop conditions; allowed: 5\n"
 	 "stopConditions[0].when: unknown member; allowed: source, value\n"
@@ -172,6 +168,7 @@
 	 "{\"t\":{\"resourceType\":\"host:process\",\"selectionMode\":\"ALL\",\"resourceTags\":{\"a\":\"b\"},\"parameters\":{\"pattern\":\"(\",\"user\":\"\"}}}",
 	 ERROR_VALIDATION,
 	 "targets.t.resourceTags: tags of host:process are not known on a host; allowed: resourceArns, parameters, filters\n"
+	 "targets.t.parameters.pattern: it is no extended regular expression without {} and back-references\n"
 	 "targets.t.parameters.user: 0 characters; allowed: 1 to 1024\n"
 	 "actions.a.targets.Instances: target t is of type host:process; allowed: aws:ec2:instance\n"},
 	{"targets",

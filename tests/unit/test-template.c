@@ -2,6 +2,7 @@
 /* experiment/template: what is a template, and all that is wrong with one that is none. */
 #include "test.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -124,6 +125,32 @@ static void test_good(void **state)
 	}
 }
 
+/* Those that are shipped. */
+static void test_shipped(void **state)
+{
+	DIR *dir = opendir(TEMPLATES_DIR);
+	const struct dirent *entry;
+	unsigned n = 0;
+
+	assert_non_null(dir);
+	while ((entry = readdir(dir))) {
+		char path[1024], text[16384] = "";
+		FILE *f;
+
+		if (!strstr(entry->d_name, ".json"))
+			continue;
+		(void)snprintf(path, sizeof(path), "%s/%s", TEMPLATES_DIR, entry->d_name);
+		f = fopen(path, "re");
+		assert_non_null(f);
+		assert_true(fread(text, 1, sizeof(text) - 1, f) > 0);
+		(void)fclose(f);
+		template_unref(parse(text));
+		n++;
+	}
+	(void)closedir(dir);
+	assert_true(n >= 10);
+}
+
 /* What the engine reads out of one. */
 static void test_fields(void **state)
 {
@@ -232,6 +259,25 @@ static void test_bad(void **state)
 		(void)fputs(told, stderr);
 	}
 	assert_int_equal(wrong, 0);
+}
+
+/* What a source says of its value is test-probe.c's: here, that it is asked, and where it is told.
+ */
+static void test_bad_conditions(void **state)
+{
+	char told[1024];
+	enum error_code code;
+
+	check_bad("stopConditions", "[{\"source\":\"aws:sns:topic\"}]", told, sizeof(told), &code);
+	assert_ptr_equal(strstr(told,
+				"stopConditions[0].source: aws:sns:topic is no source; allowed: "
+				"none, aws:cloudwatch:alarm, host:"),
+			 told);
+	check_bad("stopConditions",
+		  "[{\"source\":\"host:psi\",\"value\":\"resource=disk stall=1s\"}]", told,
+		  sizeof(told), &code);
+	assert_int_equal(code, ERROR_VALIDATION);
+	assert_ptr_equal(strstr(told, "stopConditions[0].value: resource: "), told);
 }
 
 /* Twenty actions, each wrong in another way: twenty problems, each at its own. */
@@ -717,8 +763,9 @@ static void test_types(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_good),      cmocka_unit_test(test_fields),
-		cmocka_unit_test(test_print),     cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_good),      cmocka_unit_test(test_shipped),
+		cmocka_unit_test(test_fields),    cmocka_unit_test(test_print),
+		cmocka_unit_test(test_bad),       cmocka_unit_test(test_bad_conditions),
 		cmocka_unit_test(test_twenty),    cmocka_unit_test(test_large),
 		cmocka_unit_test(test_patch),     cmocka_unit_test(test_canonical),
 		cmocka_unit_test(test_load),      cmocka_unit_test(test_selection),
