@@ -201,6 +201,25 @@ static int check_value(const struct reading *in, const struct dialect *d, const 
 	return 0;
 }
 
+/* Of what is accepted because there is nothing to do, too, FIS takes these two only. */
+static void check_boolean(const struct reading *in, const cJSON *value)
+{
+	static const char *const names[] = {"InstallDependencies", "installDependencies",
+					    "useEcsFaultInjectionEndpoints"};
+	static const char *const values[] = {"true", "false", "True", "False"};
+	bool is_one = false, ok = false;
+	char text[65] = "";
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		is_one = is_one || str_eq(names[i], value->string);
+	for (size_t i = 0; is_one && i < ARRAY_SIZE(values); i++)
+		ok = ok || (cJSON_IsString(value) && str_eq(values[i], value->valuestring));
+	if (!is_one || ok)
+		return;
+	shown(cJSON_IsString(value) ? value->valuestring : "a list", text);
+	tell(in, value->string, "%s is neither; allowed: true, false", text);
+}
+
 /* The bit of a name: rows first, then what is special. -1: unknown. */
 static int index_of(const struct reading *in, const struct dialect *d, const char *name)
 {
@@ -232,11 +251,15 @@ static int check_given(const struct reading *in, const struct dialect *d, const 
 		tell(in, name, "given twice");
 	} else {
 		*seen |= UINT64_C(1) << i;
-		if (is_targets(d, name))
+		if (is_targets(d, name)) {
 			tell(in, name, "not with a target: what it is aimed at is resolved from %s",
 			     d->target->name);
-		else if (check_form(in, value) && i < ACTION_ROWS_MAX)
+			return 0;
+		}
+		if (check_form(in, value) && i < ACTION_ROWS_MAX) {
+			check_boolean(in, value);
 			return check_value(in, d, &d->rows[i], value);
+		}
 	}
 	return 0;
 }
@@ -314,8 +337,13 @@ static const char *text_of(const struct reading *in, const cJSON *values, const 
 	const cJSON *v = cJSON_GetObjectItemCaseSensitive(values, name);
 
 	if (!v && required)
-		tell(in, name, "required and not given: %s", required);
+		tell(in, name, "required and not given; allowed: %s", required);
 	return v && cJSON_IsString(v) && v->valuestring[0] ? v->valuestring : NULL;
+}
+
+static const char *duration_allowed(const struct fis_duration_rule *rule)
+{
+	return rule->ours ? DURATION_ALLOWED : "ISO 8601, such as PT5M or PT1H30M";
 }
 
 static void tell_duration(const struct reading *in, const char *text, int r,
@@ -330,7 +358,7 @@ static void tell_duration(const struct reading *in, const char *text, int r,
 	if (r == -EINVAL)
 		tell(in, "duration", "%s %s; allowed: %s", value,
 		     str_to_u64(text, &plain) == 0 ? "has no unit" : "is not a duration",
-		     rule->ours ? DURATION_ALLOWED : "ISO 8601, such as PT5M or PT1H30M");
+		     duration_allowed(rule));
 	else
 		tell(in, "duration", "%s is out of range; allowed: %s to 12h", value, least);
 }
@@ -344,10 +372,7 @@ static uint64_t read_duration(const struct reading *in, const cJSON *values)
 
 	if (!rule.takes)
 		return 0;
-	text = text_of(in, values, "duration",
-		       !rule.required ? NULL
-		       : rule.ours    ? "how long it lasts, such as 30s or PT5M"
-				      : "how long it lasts, such as PT5M");
+	text = text_of(in, values, "duration", rule.required ? duration_allowed(&rule) : NULL);
 	if (!text)
 		return 0;
 	r = fis_duration(text, rule.ours, &ms);
@@ -375,11 +400,23 @@ static unsigned read_max_errors(const struct reading *in, const cJSON *values)
 
 /* Kinds of action */
 
+/* What is done again and again needs an end. `params` have been read. */
+static void check_interval(const struct reading *in, const struct dialect *d, uint64_t duration_ms)
+{
+	struct fis_duration_rule rule = fis_duration_rule(in->action);
+
+	if (duration_ms == 0 && rule.takes && !rule.required &&
+	    d->action->interval_ms(d->params) > 0)
+		tell(in, "duration", "required with interval and not given; allowed: %s",
+		     duration_allowed(&rule));
+}
+
 static int read_fault(struct reading *in, const struct resource_type *target, const cJSON *values,
 		      struct fis_call *ret)
 {
 	const struct fis_action *a = in->action;
 	struct dialect d = {.target = target};
+	size_t before = count(in->problems);
 	uint64_t ms = 0;
 	int r = dialect_open(&d, a->action, a->alias);
 
@@ -387,10 +424,12 @@ static int read_fault(struct reading *in, const struct resource_type *target, co
 		in->special[in->n_special++] = "duration";
 	if (r == 0)
 		r = check_values(in, &d, values, &ms);
+	ret->action_ms = ret->fault_ms = read_duration(in, values);
+	if (r == 0 && count(in->problems) == before)
+		check_interval(in, &d, ret->action_ms);
 	free(d.params);
 	if (r < 0)
 		return r;
-	ret->action_ms = ret->fault_ms = read_duration(in, values);
 	ret->max_errors_percent = read_max_errors(in, values);
 	(void)str_copy(ret->action, sizeof(ret->action),
 		       a->alias ? a->alias->name : a->action->name);

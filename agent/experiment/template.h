@@ -116,6 +116,10 @@ struct identity;
 cJSON *template_print(const struct template *t, const struct identity *id);
 cJSON *template_print_summary(const struct template *t, const struct identity *id);
 
+/* An object of tags that somebody gives, as FIS bounds them: how many, keys, values, AWS's prefix.
+ * Tells what is wrong under `path`. Pure. */
+void template_check_tags(const cJSON *tags, const char *path, struct problems *problems);
+
 /* "COUNT(3)" -> kind and number. Returns 0 or -EINVAL. Pure. */
 int template_selection(const char *text, enum selection_kind *ret, unsigned *ret_n);
 

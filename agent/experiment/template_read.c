@@ -197,3 +197,10 @@ void read_tags(struct reading *r, const cJSON *json, const char *path, bool own)
 	for (const cJSON *c = json->child; c; c = c->next)
 		check_tag(r, json, c, path, own);
 }
+
+void template_check_tags(const cJSON *tags, const char *path, struct problems *problems)
+{
+	struct reading r = {.problems = problems};
+
+	read_tags(&r, tags, path, true);
+}

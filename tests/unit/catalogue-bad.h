@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Of test-catalogue.c: action, target key, parameters, and all that is wrong with them. */
 {"host:cpu-stress", NULL, "{}",
- "p.duration: required and not given: how long it lasts, such as 30s or PT5M\n"},
+ "p.duration: required and not given; allowed: a number with its unit, such as 500ms, 30s, 5m, 1h, 1m30s or PT5M\n"},
 	{"host:cpu-stress", NULL, "{\"percent\":\"150\",\"cpuz\":\"1\",\"duration\":\"5\"}",
 	 "p.percent: 150 is out of range; allowed: 1 to 100\n"
 	 "p.cpuz: unknown parameter; allowed: duration, percent, cpus, mode, from, to, over, steps, every, for, unit, cgroup, container, selectionMode, seed, emptyTargetResolutionMode\n"
@@ -46,15 +46,15 @@
 	 "p.port: 0 is out of range; allowed: ports from 1 to 65535, or ranges, such as 443,8000-8010\n"
 	 "p.trafficType: both ways is not one of them; allowed: egress, ingress, both\n"
 	 "p.container: unknown parameter; allowed: duration, protocol, port, trafficType, interface, installDependencies, useEcsFaultInjectionEndpoints\n"
-	 "p.duration: required and not given: how long it lasts, such as PT5M\n"},
+	 "p.duration: required and not given; allowed: ISO 8601, such as PT5M or PT1H30M\n"},
 	{"aws:eks:pod-cpu-stress", "Pods", "{\"duration\":\"PT1M\",\"maxErrorsPercent\":\"101\"}",
 	 "p.maxErrorsPercent: 101 is out of range; allowed: 0 to 100\n"},
 	{"aws:network:disrupt-connectivity", "Subnets",
 	 "{\"duration\":\"PT1M\",\"scope\":\"all\",\"prefixListIdentifier\":\"pl-1\"}",
 	 "p.prefixListIdentifier: contradicts scope; allowed: with scope prefix-list only\n"},
 	{"aws:ssm:send-command", "Instances", "{}",
-	 "p.documentArn: required and not given: arn:aws:ssm:REGION::document/AWSFIS-Run-…\n"
-	 "p.duration: required and not given: how long it lasts, such as PT5M\n"},
+	 "p.documentArn: required and not given; allowed: arn:aws:ssm:REGION::document/AWSFIS-Run-…\n"
+	 "p.duration: required and not given; allowed: ISO 8601, such as PT5M or PT1H30M\n"},
 	{"aws:ssm:send-command", "Instances",
 	 "{\"documentArn\":\"AWSFIS-Run-CPU-Stress\",\"duration\":\"PT1M\",\"documentVersion\":\"newest\"}",
 	 "p.documentArn: AWSFIS-Run-CPU-Stress is not a document's ARN; allowed: arn:aws:ssm:REGION::document/AWSFIS-Run-…\n"
@@ -88,8 +88,8 @@
 	 "{" DOCUMENT "\"documentParameters\":\"{\\\"DurationSeconds\\\":\\\"43201\\\"}\"}",
 	 "p.documentParameters.DurationSeconds: 43201 is out of range; allowed: 1 to 43200\n"},
 	{"aws:cloudwatch:assert-alarm-state", NULL, "{}",
-	 "p.alarmArns: required and not given: 1 to 5 ARNs of alarms, separated by commas\n"
-	 "p.alarmStates: required and not given: OK, ALARM, INSUFFICIENT_DATA\n"},
+	 "p.alarmArns: required and not given; allowed: 1 to 5 ARNs of alarms, separated by commas\n"
+	 "p.alarmStates: required and not given; allowed: OK, ALARM, INSUFFICIENT_DATA\n"},
 	{"aws:cloudwatch:assert-alarm-state", NULL,
 	 "{\"alarmArns\":\"a,\",\"alarmStates\":\"ok,\"}",
 	 "p.alarmArns: a is not an alarm's ARN; allowed: arn:aws:cloudwatch:REGION:ACCOUNT:alarm:NAME\n"
@@ -100,5 +100,10 @@
 	 "{\"alarmArns\":\"arn:aws:cloudwatch:r:1:alarm:0,arn:aws:cloudwatch:r:1:alarm:1,arn:aws:cloudwatch:r:1:alarm:2,arn:aws:cloudwatch:r:1:alarm:3,arn:aws:cloudwatch:r:1:alarm:4,arn:aws:cloudwatch:r:1:alarm:5\",\"alarmStates\":\"OK\",\"duration\":\"PT1M\"}",
 	 "p.duration: unknown parameter; allowed: alarmArns, alarmStates\n"
 	 "p.alarmArns: too many; allowed: 1 to 5\n"},
+	{"host:process-kill", NULL, "{\"name\":\"x\",\"interval\":\"1s\"}",
+	 "p.duration: required with interval and not given; allowed: a number with its unit, such as 500ms, 30s, 5m, 1h, 1m30s or PT5M\n"},
+	{"aws:ecs:task-cpu-stress", "Tasks",
+	 "{\"duration\":\"PT1M\",\"installDependencies\":\"yes\"}",
+	 "p.installDependencies: yes is neither; allowed: true, false\n"},
 	{"aws:fis:wait", NULL, "{\"duration\":\"PT1M\",\"duration\":\"PT2M\"}",
 	 "p.duration: given twice\n"},

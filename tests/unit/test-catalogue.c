@@ -3,6 +3,7 @@
  * parameters come to. */
 #include "test.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "experiment/catalogue.h"
@@ -234,6 +235,28 @@ static void parse(const char *id, const char *key, const char *json, struct outc
 	cJSON_Delete(parameters);
 }
 
+/* It is a request that faults_request() will take, when the target has been added. */
+static void check_request(const struct fis_call *call, const struct resource_type *target)
+{
+	const struct alias *alias;
+	const struct action *a = action_find(call->action, &alias);
+	cJSON *parameters = cJSON_Duplicate(call->parameters, true);
+	struct error e = {0};
+	uint64_t ms = 0;
+	void *params;
+
+	assert_non_null(a);
+	params = malloc(a->params_size);
+	if (target && target->fault_parameter)
+		cJSON_AddStringToObject(parameters, target->fault_parameter, "1");
+	if (action_parse(a, alias, parameters, params, &ms, &e) < 0)
+		fail_msg("%s: %s", call->action, e.message);
+	assert_true(ms == 0 || ms == call->fault_ms);
+	assert_true(call->fault_ms || a->duration == DURATION_OPTIONAL);
+	free(params);
+	cJSON_Delete(parameters);
+}
+
 static void test_good(void **state)
 {
 	static const struct {
@@ -303,12 +326,36 @@ static void test_good(void **state)
 		if (o.r < 0)
 			fail_msg("%s %s: %s", cases[i].id, cases[i].parameters, o.told);
 		assert_string_equal(o.call.action, cases[i].action);
+		if (o.call.action[0])
+			check_request(&o.call, cases[i].key
+						       ? fis_action_key(catalogue_find(cases[i].id),
+									cases[i].key)
+						       : NULL);
 		assert_int_equal(o.call.fault_ms, cases[i].fault_ms);
 		assert_int_equal(o.call.action_ms, cases[i].action_ms);
 		printed = cJSON_PrintUnformatted(o.call.parameters);
 		assert_string_equal(printed ? printed : "null", cases[i].printed);
 		free(printed);
 		fis_call_done(&o.call);
+	}
+}
+
+/* Every action of ours with every target it can have: nothing it carries is asked for. */
+static void test_targets(void **state)
+{
+	for (size_t i = 0; i < catalogue_size(); i++) {
+		const struct fis_action *a = catalogue_at(i);
+
+		for (size_t k = 0; a->kind == FIS_FAULT && k < a->n_keys; k++) {
+			const char *carrier = a->keys[k].type->fault_parameter;
+			struct outcome o;
+			char asked[80];
+
+			parse(a->id, a->keys[k].key, "{}", &o);
+			(void)snprintf(asked, sizeof(asked), "p.%s: ", carrier ? carrier : "?");
+			assert_null(strstr(o.told, asked));
+			fis_call_done(&o.call);
+		}
 	}
 }
 
@@ -371,8 +418,9 @@ int main(void)
 		cmocka_unit_test(test_catalogue),  cmocka_unit_test(test_fis_actions),
 		cmocka_unit_test(test_keys),       cmocka_unit_test(test_why_not),
 		cmocka_unit_test(test_parameters), cmocka_unit_test(test_print),
-		cmocka_unit_test(test_good),       cmocka_unit_test(test_max_errors),
-		cmocka_unit_test(test_assertion),  cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_good),       cmocka_unit_test(test_targets),
+		cmocka_unit_test(test_max_errors), cmocka_unit_test(test_assertion),
+		cmocka_unit_test(test_bad),
 	};
 
 	return cmocka_run_group_tests_name("catalogue", tests, make, done);

@@ -532,6 +532,22 @@ static void test_canonical(void **state)
 	template_unref(c);
 }
 
+static void test_tags(void **state)
+{
+	struct problems problems = {0};
+	cJSON *tags = json_of("{\"a\":\"\",\"b\":\"c\"}"),
+	      *bad = json_of("{\"aws:a\":\"\",\"b\":7}");
+
+	template_check_tags(tags, "tags", &problems);
+	assert_int_equal(problems.n, 0);
+	template_check_tags(bad, "tags", &problems);
+	assert_int_equal(problems.n, 2);
+	assert_string_equal(problems.problem[1].path, "tags.b");
+	problems_done(&problems);
+	cJSON_Delete(tags);
+	cJSON_Delete(bad);
+}
+
 static void test_load(void **state)
 {
 	static const char *const bad[] = {"{}", "{\"id\":\"\",\"template\":{},\"tags\":{}}",
@@ -768,8 +784,9 @@ int main(void)
 		cmocka_unit_test(test_bad),       cmocka_unit_test(test_bad_conditions),
 		cmocka_unit_test(test_twenty),    cmocka_unit_test(test_large),
 		cmocka_unit_test(test_patch),     cmocka_unit_test(test_canonical),
-		cmocka_unit_test(test_load),      cmocka_unit_test(test_selection),
-		cmocka_unit_test(test_mutations), cmocka_unit_test(test_types),
+		cmocka_unit_test(test_load),      cmocka_unit_test(test_tags),
+		cmocka_unit_test(test_selection), cmocka_unit_test(test_mutations),
+		cmocka_unit_test(test_types),
 	};
 
 	return cmocka_run_group_tests_name("template", tests, make, done);
