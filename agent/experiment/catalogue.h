@@ -68,6 +68,9 @@ size_t fis_action_parameters(const struct fis_action *a,
 /* NULL: the action has no such target key. */
 const struct resource_type *fis_action_key(const struct fis_action *a, const char *key);
 
+/* Can one fault of it be aimed at several resources of this type, as a list? See resource.h. */
+bool fis_action_takes_list(const struct fis_action *a, const struct resource_type *type);
+
 #define FIS_ALARMS_MAX 5
 
 /* What an action of a template comes to: the request for a fault, but for what the target adds. */

@@ -73,6 +73,21 @@ bool fis_parameter_is_target(const struct fis_action *a, const char *name)
 	       (str_eq(carrier, name) || (fis_parameter_aims(carrier) && fis_parameter_aims(name)));
 }
 
+bool fis_action_takes_list(const struct fis_action *a, const struct resource_type *type)
+{
+	struct row rows[ACTION_ROWS_MAX];
+	size_t size, n;
+
+	if (!type->together || !type->fault_parameter || a->kind != FIS_FAULT)
+		return false;
+	n = action_rows(a->action, a->alias, rows, &size);
+	for (size_t i = 0; i < n; i++) {
+		if (str_eq(rows[i].name, type->fault_parameter))
+			return rows[i].type == ROW_NAMES || rows[i].type == ROW_NUMBERS;
+	}
+	return false;
+}
+
 /* Whoever gives the target need not give what it carries. */
 static bool may_come_from_target(const struct fis_action *a, const char *name)
 {

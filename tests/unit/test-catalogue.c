@@ -123,6 +123,29 @@ static void test_keys(void **state)
 	assert_int_equal(catalogue_find("host:wait")->n_keys, 0);
 }
 
+static void test_lists(void **state)
+{
+	static const struct {
+		const char *id, *key;
+		bool takes_list;
+	} cases[] = {
+		{"host:process-kill", "Processes", true},
+		{"host:resource-exhaust", "Processes", false}, /* one pid */
+		{"host:network-loss", "Interfaces", true},
+		{"host:network-loss", "Units", false},
+		{"host:network-loss", "Instances", false},
+		{"aws:network:disrupt-connectivity", "Subnets", true},
+		{"aws:ssm:send-command", "Instances", false},
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		const struct fis_action *a = catalogue_find(cases[i].id);
+
+		assert_int_equal(fis_action_takes_list(a, fis_action_key(a, cases[i].key)),
+				 cases[i].takes_list);
+	}
+}
+
 static void test_why_not(void **state)
 {
 	assert_non_null(
@@ -415,12 +438,12 @@ static void test_bad(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_catalogue),  cmocka_unit_test(test_fis_actions),
-		cmocka_unit_test(test_keys),       cmocka_unit_test(test_why_not),
-		cmocka_unit_test(test_parameters), cmocka_unit_test(test_print),
-		cmocka_unit_test(test_good),       cmocka_unit_test(test_targets),
-		cmocka_unit_test(test_max_errors), cmocka_unit_test(test_assertion),
-		cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_catalogue), cmocka_unit_test(test_fis_actions),
+		cmocka_unit_test(test_keys),      cmocka_unit_test(test_why_not),
+		cmocka_unit_test(test_lists),     cmocka_unit_test(test_parameters),
+		cmocka_unit_test(test_print),     cmocka_unit_test(test_good),
+		cmocka_unit_test(test_targets),   cmocka_unit_test(test_max_errors),
+		cmocka_unit_test(test_assertion), cmocka_unit_test(test_bad),
 	};
 
 	return cmocka_run_group_tests_name("catalogue", tests, make, done);
