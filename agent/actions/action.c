@@ -99,23 +99,28 @@ static size_t alias_rows(const struct action *a, const struct alias *alias, size
 	return n;
 }
 
-/* Applies "their 0 is our all": replaces the value, or takes it out when ours is to be absent. */
-static void translate(const struct alias_row *r, cJSON *parameters)
+/* Applies "their 0 is our all": replaces the value, or takes it out when ours is to be absent.
+ * Returns 0 or -ENOMEM. */
+static int translate(const struct alias_row *r, cJSON *parameters)
 {
-	cJSON *v = cJSON_GetObjectItemCaseSensitive(parameters, r->name);
+	cJSON *v = cJSON_GetObjectItemCaseSensitive(parameters, r->name), *to;
 	char number[32] = "";
 
 	if (!r->from || !v)
-		return;
+		return 0;
 	if (cJSON_IsNumber(v))
 		(void)snprintf(number, sizeof(number), "%.15g", v->valuedouble);
 	if (!str_eq(cJSON_IsString(v) ? v->valuestring : number, r->from))
-		return;
-	if (r->to)
-		(void)cJSON_ReplaceItemInObjectCaseSensitive(parameters, r->name,
-							     cJSON_CreateString(r->to));
-	else
+		return 0;
+	if (!r->to) {
 		cJSON_DeleteItemFromObjectCaseSensitive(parameters, r->name);
+		return 0;
+	}
+	to = cJSON_CreateString(r->to);
+	/* It goes in without a name, when there is no memory for that. */
+	if (!cJSON_ReplaceItemInObjectCaseSensitive(parameters, r->name, to) || !to->string)
+		return -ENOMEM;
+	return 0;
 }
 
 /* Two of theirs that are one of ours, such as a scope and what it is the name of. */
@@ -168,18 +173,17 @@ static int parse_alias(const struct action *a, const struct alias *alias, const 
 	_cleanup_free_
 	char *wide = malloc(size);
 	struct row rows[ALIAS_ROWS_MAX];
-	int r = -ENOMEM;
+	int r = copy && wide ? 0 : -ENOMEM;
 
-	if (copy && wide) {
-		for (const struct alias_row *t = alias->rows; t->name; t++)
-			translate(t, copy);
-		r = check_once(alias, copy, e);
-		if (r == 0)
-			r = schema_parse(rows, alias_rows(a, alias, extra, rows), copy,
-					 "parameters", wide, size, e);
-	} else {
+	for (const struct alias_row *t = alias->rows; r == 0 && t->name; t++)
+		r = translate(t, copy);
+	if (r < 0)
 		(void)error_set(e, ERROR_FAILED, r, "out of memory");
-	}
+	if (r == 0)
+		r = check_once(alias, copy, e);
+	if (r == 0)
+		r = schema_parse(rows, alias_rows(a, alias, extra, rows), copy, "parameters", wide,
+				 size, e);
 	cJSON_Delete(copy);
 	if (r < 0)
 		return r;
