@@ -310,7 +310,7 @@ static void test_twenty(void **state)
 	cJSON *json = json_of(base), *all = cJSON_CreateObject();
 
 	for (size_t i = 0; i < COUNT(wrong); i++) {
-		char name[8];
+		char name[24];
 
 		(void)snprintf(name, sizeof(name), "a%zu", i);
 		cJSON_AddItemToObject(all, name, cJSON_Parse(wrong[i]));
@@ -319,7 +319,7 @@ static void test_twenty(void **state)
 	assert_int_equal(template_parse(json, &t, &problems), -EINVAL);
 	assert_int_equal(problems.n, 20);
 	for (size_t i = 0; i < problems.n; i++) {
-		char path[40];
+		char path[32];
 
 		(void)snprintf(path, sizeof(path), "actions.a%zu", i);
 		assert_memory_equal(problems.problem[i].path, path, strlen(path));
@@ -776,6 +776,61 @@ static void test_types(void **state)
 	}
 }
 
+/* Memory that ends at any point of a tree: an error, nothing lost, nothing half made. */
+
+static size_t allocations_left;
+
+static void *limited_malloc(size_t n)
+{
+	if (allocations_left == 0)
+		return NULL;
+	allocations_left--;
+	return malloc(n);
+}
+
+/* Returns whether it went through. */
+static bool try_with(cJSON *json, size_t allocations)
+{
+	static cJSON_Hooks limited = {limited_malloc, free};
+	struct problems problems = {0};
+	struct template *t = NULL, *loaded = NULL;
+	cJSON *printed = NULL, *saved = NULL;
+	int r;
+
+	allocations_left = allocations;
+	cJSON_InitHooks(&limited);
+	r = template_parse(json, &t, &problems);
+	if (r == 0) {
+		(void)strcpy(t->id, "EXT1");
+		printed = template_print(t, &identity);
+		saved = template_save(t);
+		if (saved)
+			(void)template_load(saved, &loaded, &problems);
+	}
+	cJSON_InitHooks(NULL);
+	assert_true(r == 0 || !t);
+	cJSON_Delete(printed);
+	cJSON_Delete(saved);
+	template_unref(t);
+	r = r == 0 && printed && saved && loaded ? 0 : -ENOMEM;
+	template_unref(loaded);
+	problems_done(&problems);
+	return r == 0;
+}
+
+static void test_no_memory(void **state)
+{
+	for (size_t i = 0; i < COUNT(good); i++) {
+		cJSON *whole = json_of(good[i]);
+		size_t n = 0;
+
+		while (!try_with(cJSON_Duplicate(whole, true), n))
+			n += 1 + n / 200;
+		assert_true(n > 100);
+		cJSON_Delete(whole);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -786,7 +841,7 @@ int main(void)
 		cmocka_unit_test(test_patch),     cmocka_unit_test(test_canonical),
 		cmocka_unit_test(test_load),      cmocka_unit_test(test_tags),
 		cmocka_unit_test(test_selection), cmocka_unit_test(test_mutations),
-		cmocka_unit_test(test_types),
+		cmocka_unit_test(test_types),     cmocka_unit_test(test_no_memory),
 	};
 
 	return cmocka_run_group_tests_name("template", tests, make, done);
