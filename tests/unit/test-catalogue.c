@@ -382,6 +382,98 @@ static void test_targets(void **state)
 	}
 }
 
+/* Parameters of every action, with values of any kind: what is accepted is a request that
+ * faults_request() takes, the rest has a reason. */
+
+static const char *const any_value[] = {
+	"1",
+	"0",
+	"50",
+	"100",
+	"-1",
+	"12.5",
+	"101",
+	"true",
+	"False",
+	"ALL",
+	"eth0",
+	"PT1M",
+	"PT5S",
+	"30s",
+	"12h",
+	"500ms",
+	"tcp",
+	"egress",
+	"both",
+	"80",
+	"80,90",
+	"443-1",
+	"a b",
+	"\xc3\xa4",
+	"10.0.0.0/8",
+	"10mbit",
+	"512MiB",
+	"{}",
+	"[]",
+	"all",
+	"SIGTERM",
+	"x.service",
+	"/data",
+	",",
+	"files",
+	"{\"DurationSeconds\":\"60\",\"Percent\":[\"5\"],\"LoadPercent\":\"9\",\"ProcessName\":\"x\"}",
+	"{\"DurationSeconds\":\"60\",\"Sources\":[\"a\",\"::1\"],\"Port\":\"1\",\"Protocol\":\"udp\"}",
+	"arn:aws:ssm:us-east-1::document/AWSFIS-Run-CPU-Stress",
+	"arn:aws:ssm:us-east-1::document/AWSFIS-Run-Network-Latency-Sources",
+	"arn:aws:ssm:us-east-1::document/AWSFIS-Run-Memory-Stress",
+};
+
+static cJSON *any_parameters(const struct fis_action *a, uint64_t *seed)
+{
+	struct fis_parameter p[FIS_PARAMETERS_MAX];
+	size_t n = fis_action_parameters(a, p);
+	cJSON *o = cJSON_CreateObject();
+
+	for (size_t i = 0; i < n; i++) {
+		size_t chance = p[i].required ? 10 : 1;
+
+		if (random_below(seed, 11) < chance)
+			cJSON_AddStringToObject(o, p[i].name,
+						any_value[random_below(seed, COUNT(any_value))]);
+	}
+	if (cJSON_HasObjectItem(o, "duration") && random_below(seed, 4))
+		cJSON_ReplaceItemInObject(o, "duration", cJSON_CreateString("PT2M"));
+	return o;
+}
+
+static void test_any(void **state)
+{
+	uint64_t seed = 11;
+	size_t accepted = 0, refused = 0;
+
+	for (size_t i = 0; i < 600 * catalogue_size(); i++) {
+		const struct fis_action *a = catalogue_at(i % catalogue_size());
+		size_t k = random_below(&seed, a->n_keys + 1);
+		const struct resource_type *type = k < a->n_keys ? a->keys[k].type : NULL;
+		cJSON *parameters = any_parameters(a, &seed);
+		struct problems problems = {0};
+		struct fis_call call;
+
+		if (fis_call_parse(a, type, parameters, "p", &call, &problems) == 0) {
+			if (call.action[0])
+				check_request(&call, type);
+			accepted++;
+		} else {
+			assert_true(problems.n > 0 && problems.problem[0].text[0]);
+			refused++;
+		}
+		fis_call_done(&call);
+		problems_done(&problems);
+		cJSON_Delete(parameters);
+	}
+	assert_true(accepted > 2000 && refused > 2000);
+}
+
 static void test_max_errors(void **state)
 {
 	struct outcome o;
@@ -438,12 +530,13 @@ static void test_bad(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_catalogue), cmocka_unit_test(test_fis_actions),
-		cmocka_unit_test(test_keys),      cmocka_unit_test(test_why_not),
-		cmocka_unit_test(test_lists),     cmocka_unit_test(test_parameters),
-		cmocka_unit_test(test_print),     cmocka_unit_test(test_good),
-		cmocka_unit_test(test_targets),   cmocka_unit_test(test_max_errors),
-		cmocka_unit_test(test_assertion), cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_catalogue),  cmocka_unit_test(test_fis_actions),
+		cmocka_unit_test(test_keys),       cmocka_unit_test(test_why_not),
+		cmocka_unit_test(test_lists),      cmocka_unit_test(test_parameters),
+		cmocka_unit_test(test_print),      cmocka_unit_test(test_good),
+		cmocka_unit_test(test_targets),    cmocka_unit_test(test_any),
+		cmocka_unit_test(test_max_errors), cmocka_unit_test(test_assertion),
+		cmocka_unit_test(test_bad),
 	};
 
 	return cmocka_run_group_tests_name("catalogue", tests, make, done);
