@@ -196,8 +196,12 @@ static void ask(struct probe *p)
 static int start(struct probe *p, struct error *e)
 {
 	const struct http_params *c = p->params;
-	struct http_state *s = calloc(1, sizeof(*s));
+	struct http_state *s;
 
+	if (!p->env->cloud)
+		return error_set(e, ERROR_UNSUPPORTED, -ENOTSUP,
+				 "host:http: this faultd asks no URLs");
+	s = calloc(1, sizeof(*s));
 	if (!s)
 		return error_set(e, ERROR_FAILED, -ENOMEM, "host:http: out of memory");
 	(void)str_each_item(c->status, add_status, &s->statuses); /* checked */

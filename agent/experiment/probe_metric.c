@@ -305,7 +305,7 @@ static int read_times(struct times *ret)
 static int read_share(struct metric_state *s, struct reading *ret)
 {
 	const struct metric_params *c = s->rounds.p->params;
-	struct times last = s->last, now;
+	struct times last = s->last, now = {0};
 	double total, part;
 	int r = read_times(&now);
 
@@ -462,8 +462,12 @@ static void ask(struct probe *p)
 static int start(struct probe *p, struct error *e)
 {
 	const struct metric_params *c = p->params;
-	struct metric_state *s = calloc(1, sizeof(*s));
+	struct metric_state *s;
 
+	if (c->metric == SAMPLE && !p->env->cloud)
+		return error_set(e, ERROR_UNSUPPORTED, -ENOTSUP,
+				 "host:metric: this faultd asks no URLs");
+	s = calloc(1, sizeof(*s));
 	if (!s)
 		return error_set(e, ERROR_FAILED, -ENOMEM, "host:metric: out of memory");
 	(void)parse_limit(measures[c->metric], c->above, &s->above); /* checked */
