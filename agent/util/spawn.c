@@ -30,13 +30,15 @@ int spawn_program(const char *program, char **argv, enum spawn_place place, int 
 	posix_spawnattr_init(&attributes);
 	add_file(&files, in_fd, STDIN_FILENO);
 	add_file(&files, out_fd, STDOUT_FILENO);
+	if (place == SPAWN_STRANGER)
+		add_file(&files, -1, STDERR_FILENO);
 	posix_spawnattr_setsigmask(&attributes, &none);
 	posix_spawnattr_setsigdefault(&attributes, &all);
 	posix_spawnattr_setpgroup(&attributes, 0);
 	posix_spawnattr_setflags(
 		&attributes,
 		POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
-			(place == SPAWN_OWN_SESSION ? POSIX_SPAWN_SETSID : POSIX_SPAWN_SETPGROUP));
+			(place == SPAWN_OWN_GROUP ? POSIX_SPAWN_SETPGROUP : POSIX_SPAWN_SETSID));
 	r = -posix_spawn(ret, program, &files, &attributes, argv, environment);
 	posix_spawnattr_destroy(&attributes);
 	posix_spawn_file_actions_destroy(&files);

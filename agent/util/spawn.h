@@ -7,6 +7,7 @@
 enum spawn_place {
 	SPAWN_OWN_GROUP,   /* a terminal's Ctrl-C is the parent's to answer */
 	SPAWN_OWN_SESSION, /* nor does a kill of the parent's group or a hangup reach it */
+	SPAWN_STRANGER,    /* the same, and its stderr is /dev/null: a program that is not ours */
 };
 
 /* Runs `program` with these as stdin and stdout (-1: /dev/null), no environment, default signals,
