@@ -277,7 +277,7 @@ static int watch_exit(struct command_state *s)
 static int run(struct command_state *s, int pipe_fd)
 {
 	char *argv[] = {s->path, NULL};
-	int r = spawn_program(s->path, argv, SPAWN_OWN_SESSION, -1, pipe_fd, &s->pid);
+	int r = spawn_program(s->path, argv, SPAWN_STRANGER, -1, pipe_fd, &s->pid);
 
 	if (r < 0) {
 		s->pid = 0;

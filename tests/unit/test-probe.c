@@ -1093,7 +1093,8 @@ static void test_command(void **state)
 	/* Nothing of ours: no environment, no arguments; more than a pipe holds does not stop it.
 	 */
 	assert_program("#!/bin/sh\ntest -s /proc/$$/environ && echo an environment\n"
-		       "test $# = 0 || echo arguments\nexit 1\n",
+		       "test $# = 0 || echo arguments\n"
+		       "test /proc/$$/fd/2 -ef /dev/null || echo our errors\nexit 1\n",
 		       "", PROBE_FIRED, "check: status 1");
 	assert_program("#!/bin/sh\nhead -c 1000000 /dev/zero | tr '\\0' x\nexit 1\n", "timeout=9s",
 		       PROBE_FIRED, "check: xxxxxxxx");
