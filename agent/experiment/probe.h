@@ -119,8 +119,8 @@ int probe_parse(const struct probe_type *t, const char *value, const char *path,
 int probe_start(const struct probe_type *t, const char *value, const struct probe_env *env,
 		probe_fn tell, void *arg, struct probe **ret, struct error *e);
 
-/* Nothing is told any more from here on; frees itself when its handles are closed, or, where a
- * thread is at work for it, when that is over. `env` must last until then. NULL: nothing. */
+/* Nothing is told any more from here on, and `env` is not looked at; frees itself when its handles
+ * are closed, or, where a thread is at work for it, when that is over. NULL: nothing. */
 void probe_stop(struct probe *p);
 
 /* For types: how it stands, each time they know. Repeats and what comes after the end are dropped

@@ -9,10 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "experiment/probe_program.h"
 #include "experiment/probe_rounds.h"
 #include "plan/policy.h"
 #include "util/cleanup.h"
@@ -56,14 +56,19 @@ static const struct row rows[] = {
 };
 
 struct command_state {
-	struct rounds rounds; /* its timer is the timeout while a program runs */
-	char path[512];
-	/* Of the program that runs */
-	pid_t pid; /* 0: none, or it could not be killed and is left alone */
+	struct rounds rounds; /* its timer is the timeout while a round is asking */
+	char directory[256], path[512];
+	/* The thread's, while it starts the program */
+	uv_work_t work;
+	bool starting;
+	int pipe_fd;   /* where the program writes to */
+	pid_t pid;     /* 0: none, or it could not be killed and is left alone */
+	char why[320]; /* none was started; "" */
+	/* The program that runs */
 	int pidfd, output_fd;
 	uv_poll_t exit, output;
-	unsigned polls; /* not closed yet */
-	bool killed;
+	unsigned polls;  /* not closed yet */
+	bool killed;     /* or to be killed as soon as it has been started */
 	bool stop_waits; /* for the end of the round */
 	char line[OUTPUT_MAX];
 	size_t length;
@@ -76,40 +81,6 @@ static int check(const void *from, struct error *e)
 	if (strchr(c->name, '/') || c->name[0] == '.')
 		return error_field(e, "name", c->name, NAME_WANTED, "%s is not that", c->name);
 	return 0;
-}
-
-/* Why nobody but root and we ourselves can have made it what it is; NULL: it is so. */
-static const char *find_stranger(const struct stat *st)
-{
-	if (st->st_uid != 0 && st->st_uid != geteuid())
-		return "belongs to neither root nor the user that faultd runs as";
-	return st->st_mode & (S_IWGRP | S_IWOTH) ? "may be written by others" : NULL;
-}
-
-/* May it be run? false: told why not. */
-static bool is_trusted(struct command_state *s)
-{
-	struct probe *p = s->rounds.p;
-	const char *directory = p->env->policy->fis.probe_dir, *why;
-	struct stat st;
-
-	if (lstat(directory, &st) < 0) {
-		probe_cannot_read(p, "%s: %s", directory, strerror(errno));
-		return false;
-	}
-	why = S_ISDIR(st.st_mode) ? find_stranger(&st) : "is no directory";
-	if (why) {
-		probe_cannot_read(p, "%s %s", directory, why);
-		return false;
-	}
-	if (lstat(s->path, &st) < 0) {
-		probe_cannot_read(p, "%s: %s", s->path, strerror(errno));
-		return false;
-	}
-	why = S_ISREG(st.st_mode) ? find_stranger(&st) : "is no regular file";
-	if (why)
-		probe_cannot_read(p, "%s %s", s->path, why);
-	return !why;
 }
 
 /* Of its output the first line is kept; the rest is read so that nobody waits for us. */
@@ -229,14 +200,24 @@ static void on_kill_timeout(uv_timer_t *timer)
 	close_polls(s);
 }
 
+static void kill_it(struct command_state *s)
+{
+	s->killed = true;
+	(void)kill(-s->pid, SIGKILL);
+	(void)uv_timer_start(&s->rounds.timer, on_kill_timeout, KILL_WAIT_MS, 0);
+}
+
 static void on_timeout(uv_timer_t *timer)
 {
 	struct rounds *r = timer->data;
 	struct command_state *s = r->p->state;
 
-	s->killed = true;
-	(void)kill(-s->pid, SIGKILL);
-	(void)uv_timer_start(timer, on_kill_timeout, KILL_WAIT_MS, 0);
+	if (s->starting) {
+		s->killed = true;
+		probe_cannot_read(r->p, "%s: its disk does not answer", s->path);
+	} else {
+		kill_it(s);
+	}
 }
 
 /* The first that the OOM killer takes, not us. Anyone may raise the score. */
@@ -262,7 +243,7 @@ static int watch_exit(struct command_state *s)
 	if (r < 0)
 		return r;
 	s->pidfd = r;
-	r = uv_poll_init(s->rounds.p->env->loop, &s->exit, s->pidfd);
+	r = uv_poll_init(s->rounds.timer.loop, &s->exit, s->pidfd);
 	if (r == 0) {
 		s->polls++;
 		s->exit.data = s;
@@ -273,34 +254,64 @@ static int watch_exit(struct command_state *s)
 	return r;
 }
 
-/* With its output in the pipe. Returns 0 or a negative errno: then nothing runs. */
-static int run(struct command_state *s, int pipe_fd)
+/* In a thread. */
+static void start_program(uv_work_t *work)
 {
+	struct command_state *s = work->data;
 	char *argv[] = {s->path, NULL};
-	int r = spawn_program(s->path, argv, SPAWN_STRANGER, -1, pipe_fd, &s->pid);
+	struct text why = TEXT(s->why);
+	int r;
 
-	if (r < 0) {
-		s->pid = 0;
-		return r;
-	}
-	offer_to_oom(s->pid);
-	r = watch_exit(s);
+	if (!probe_program_is_trusted(s->directory, s->path, &why))
+		return;
+	r = spawn_program(s->path, argv, SPAWN_STRANGER, -1, s->pipe_fd, &s->pid);
 	if (r == 0)
-		return 0;
+		return;
+	s->pid = 0;
+	text_add(&why, "%s: %s", s->path, strerror(-r));
+}
+
+/* Kills again what cannot be watched. */
+static void give_up(struct command_state *s, int r)
+{
 	(void)kill(-s->pid, SIGKILL);
 	(void)waitpid(s->pid, NULL, WNOHANG);
 	s->pid = 0;
-	return r;
+	(void)uv_timer_stop(&s->rounds.timer);
+	probe_cannot_read(s->rounds.p, "%s: %s", s->path, strerror(-r));
+	close_polls(s);
 }
 
-/* The pipe it writes to. Returns its other end, to be closed, or a negative errno. */
+static void on_started(uv_work_t *work, int status)
+{
+	struct command_state *s = work->data;
+	int r;
+
+	s->starting = false;
+	(void)close(s->pipe_fd);
+	if (!s->pid) {
+		(void)uv_timer_stop(&s->rounds.timer);
+		if (!s->killed)
+			probe_cannot_read(s->rounds.p, "%s", s->why);
+		close_polls(s);
+		return;
+	}
+	offer_to_oom(s->pid);
+	r = watch_exit(s);
+	if (r < 0)
+		give_up(s, r);
+	else if (s->killed)
+		kill_it(s);
+}
+
+/* The pipe it writes to, its end to be closed by the caller. Returns 0 or a negative errno. */
 static int open_output(struct command_state *s)
 {
 	int fds[2], r;
 
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return -errno;
-	r = uv_poll_init(s->rounds.p->env->loop, &s->output, fds[0]); /* it does not block then */
+	r = uv_poll_init(s->rounds.timer.loop, &s->output, fds[0]); /* it does not block then */
 	if (r < 0) {
 		(void)close(fds[0]);
 		(void)close(fds[1]);
@@ -309,35 +320,29 @@ static int open_output(struct command_state *s)
 	s->output_fd = fds[0];
 	s->output.data = s;
 	s->polls = 1;
-	(void)uv_poll_start(&s->output, UV_READABLE, on_output);
-	return fds[1];
+	s->pipe_fd = fds[1];
+	return uv_poll_start(&s->output, UV_READABLE, on_output);
 }
 
 static void ask(struct probe *p)
 {
 	struct command_state *s = p->state;
 	const struct command_params *c = p->params;
-	_cleanup_close_ int pipe_fd = -1;
 	int r;
 
 	s->killed = false;
 	s->length = 0;
 	s->pidfd = -1;
-	if (!is_trusted(s)) {
+	s->why[0] = '\0';
+	r = open_output(s);
+	if (r < 0) {
+		probe_cannot_read(p, "%s: %s", s->path, strerror(-r));
 		end_round(s);
 		return;
 	}
-	pipe_fd = open_output(s);
-	r = pipe_fd < 0 ? pipe_fd : run(s, pipe_fd);
-	if (r == 0) {
-		(void)uv_timer_start(&s->rounds.timer, on_timeout, c->timeout_ms, 0);
-		return;
-	}
-	probe_cannot_read(p, "%s: %s", s->path, strerror(-r));
-	if (s->polls > 0)
-		close_polls(s);
-	else
-		end_round(s);
+	s->starting = true;
+	(void)uv_queue_work(p->env->loop, &s->work, start_program, on_started);
+	(void)uv_timer_start(&s->rounds.timer, on_timeout, c->timeout_ms, 0);
 }
 
 static int start(struct probe *p, struct error *e)
@@ -347,20 +352,27 @@ static int start(struct probe *p, struct error *e)
 
 	if (!s)
 		return error_set(e, ERROR_FAILED, -ENOMEM, "host:command: out of memory");
-	(void)snprintf(s->path, sizeof(s->path), "%s/%s", p->env->policy->fis.probe_dir, c->name);
-	s->pidfd = -1;
+	str_copy(s->directory, sizeof(s->directory), p->env->policy->fis.probe_dir);
+	(void)snprintf(s->path, sizeof(s->path), "%s/%s", s->directory, c->name);
+	s->work.data = s;
 	p->state = s;
 	rounds_start(&s->rounds, p, c->period_ms, ask);
 	return 0;
 }
 
-/* What runs is killed, and the timer, which waits for its end, is closed after that. */
+/* What runs, or will in a moment, is killed, and the timer, which waits for its end, is closed
+ * after that. */
 static void stop(struct probe *p)
 {
 	struct command_state *s = p->state;
 
-	if (s->pid)
-		on_timeout(&s->rounds.timer);
+	if (s->starting) {
+		s->killed = true;
+		(void)uv_timer_stop(&s->rounds.timer);
+		(void)uv_cancel((uv_req_t *)&s->work);
+	} else if (s->pid) {
+		kill_it(s);
+	}
 	if (s->rounds.asking)
 		s->stop_waits = true;
 	else

@@ -259,7 +259,7 @@ static void fired(struct metric_state *s, const struct reading *now, const char 
 static bool lasts(struct metric_state *s)
 {
 	const struct metric_params *c = s->rounds.p->params;
-	uint64_t now_ms = uv_now(s->rounds.p->env->loop);
+	uint64_t now_ms = uv_now(s->rounds.timer.loop);
 
 	if (!s->since_ms)
 		s->since_ms = now_ms ? now_ms : 1;

@@ -138,8 +138,8 @@ static const char *why_not(int r)
 {
 	switch (r) {
 	case -ENOENT:
-		return "this kernel does not tell it (CONFIG_PSI, Linux 4.20), or was started "
-		       "without psi=1";
+		return "the kernel does not tell it: that takes Linux 4.20, CONFIG_PSI and psi=1, "
+		       "and of a cgroup that it is one of v2";
 	case -EOPNOTSUPP:
 		return "switched off; the kernel must be started with psi=1, or cgroup.pressure be "
 		       "1";
@@ -316,6 +316,13 @@ static int watch_samples(struct psi_state *s)
 	return uv_timer_start(&s->timer, on_sample, 0, SAMPLE_MS);
 }
 
+static int watch(struct psi_state *s)
+{
+	int r = watch_trigger(s);
+
+	return r < 0 && !s->handle ? watch_samples(s) : r;
+}
+
 /* How it was until now: the kernel's average of the last 10 s, as a part of the whole. */
 static void look_back(struct psi_state *s)
 {
@@ -349,8 +356,8 @@ static int start(struct probe *p, struct error *e)
 	*s = (struct psi_state){.p = p, .fd = -1, .pace_fd = -1};
 	p->state = s;
 	r = find_path(p->params, s->path, sizeof(s->path), &why);
-	if (r == 0 && watch_trigger(s) < 0 && !s->handle)
-		r = watch_samples(s);
+	if (r == 0)
+		r = watch(s);
 	if (r == 0)
 		look_back(s);
 	else

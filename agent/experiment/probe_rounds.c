@@ -30,7 +30,7 @@ void rounds_answered_again(struct rounds *r, uint64_t delay_ms)
 
 void rounds_answered(struct rounds *r)
 {
-	uint64_t took_ms = uv_now(r->p->env->loop) - r->asked_ms;
+	uint64_t took_ms = uv_now(r->timer.loop) - r->asked_ms;
 
 	rounds_answered_again(r, took_ms < r->period_ms ? r->period_ms - took_ms : 0);
 }
