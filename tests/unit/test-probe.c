@@ -299,7 +299,8 @@ static void *be_busy(void *arg)
 	return NULL;
 }
 
-/* Two threads on one CPU, in the cgroup, as soon as a byte comes: one of them always waits. */
+/* Two threads on one CPU, in the cgroup if there is one, as soon as a byte comes: one of them
+ * always waits. */
 static pid_t start_hog(const char *directory, int start_fd)
 {
 	pid_t pid = fork();
@@ -310,8 +311,9 @@ static pid_t start_hog(const char *directory, int start_fd)
 	if (pid != 0)
 		return pid;
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-	(void)snprintf(file, sizeof(file), "%s/cgroup.procs", directory);
-	put(file, "0");
+	(void)snprintf(file, sizeof(file), "%s/cgroup.procs", directory ? directory : "");
+	if (directory)
+		put(file, "0");
 	CPU_ZERO(&one);
 	CPU_SET(sched_getcpu(), &one);
 	(void)sched_setaffinity(0, sizeof(one), &one);
@@ -461,6 +463,34 @@ static void test_psi_first(void **state)
 		     "cannot be told: /faultd-no-such: no such cgroup");
 	assert_first("host:psi", "resource=cpu stall=1ms cgroup=/faultd-no-such unreadable=ignore",
 		     PROBE_UNREADABLE, "cannot be told: /faultd-no-such: no such cgroup");
+}
+
+/* Of the whole host, which may have been under such pressure before. */
+static void test_psi_host(void **state)
+{
+	struct scene s;
+	int fds[2];
+	pid_t hog;
+
+	assert_int_equal(pipe(fds), 0);
+	hog = start_hog(NULL, fds[0]);
+	assert_true(hog > 0);
+	set_scene(&s);
+	watch(&s, "host:psi", "resource=cpu stall=5ms window=500ms");
+	await_told(&s, 1);
+	if (s.state == PROBE_FIRED) {
+		assert_says(&s, PROBE_FIRED, " % of the last 10 s; allowed: less than 1 %");
+	} else {
+		assert_says(&s, PROBE_FINE, "/proc/pressure/cpu");
+		assert_int_equal(write(fds[1], "g", 1), 1);
+		await_told(&s, 2);
+		assert_says(&s, PROBE_FIRED, "cpu: some tasks stalled ");
+	}
+	clear_scene(&s);
+	(void)close(fds[0]);
+	(void)close(fds[1]);
+	(void)kill(hog, SIGKILL);
+	assert_int_equal(waitpid(hog, NULL, 0), hog);
 }
 
 static void test_psi_cgroup_goes(void **state)
@@ -1334,6 +1364,43 @@ static void test_first_is_told_from_the_loop(void **state)
 	assert_int_equal(s.told, 0);
 }
 
+/* Values with something else in them: each is taken, or told what is wrong. */
+static void test_mangled_values(void **state)
+{
+	static const char *const values[] = {
+		"resource=memory kind=some stall=150ms window=1s cgroup=/a unreadable=stop",
+		"url=http://a:1/ sample=up{job=\"a b\",x=\"\\\"\"} above=-1 below=5 for=1s",
+		"metric=diskFree path=\"/a b\" below=10% period=5s above=1GiB",
+		"url=https://a:8443/b?c=d status=200,300-399 latency=1s timeout=3s failures=2",
+		"unit=nginx.service state=active period=1s",
+		"name=check timeout=2s period=5s",
+	};
+	static const char pieces[] = " =\"\\{},-%0A9\n\t\xc3\xa4./:x";
+	uint64_t seed = 11;
+
+	for (unsigned i = 0; i < 30000; i++) {
+		const struct probe_type *t =
+			probe_types[1 + random_below(&seed, n_probe_types - 1)];
+		struct problems problems = {0};
+		void *params = NULL;
+		char value[256];
+		int r;
+
+		(void)snprintf(value, sizeof(value), "%s",
+			       values[random_below(&seed, COUNT(values))]);
+		for (size_t n = random_below(&seed, 5); n > 0; n--)
+			value[random_below(&seed, strlen(value))] =
+				pieces[random_below(&seed, sizeof(pieces) - 1)];
+		if (random_below(&seed, 4) == 0)
+			value[random_below(&seed, strlen(value))] = '\0';
+		r = probe_parse(t, value, "stopConditions[0].value", &params, &problems);
+		assert_true((r == 0) == (params != NULL));
+		assert_true((r == -EINVAL) == (problems.n > 0));
+		free(params);
+		problems_done(&problems);
+	}
+}
+
 static void test_nothing_is_learned(void **state)
 {
 	struct scene s;
@@ -1356,7 +1423,9 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_nothing_is_learned),
 		cmocka_unit_test(test_wrong_psi),
 		cmocka_unit_test(test_psi_first),
+		cmocka_unit_test(test_psi_host),
 		cmocka_unit_test(test_psi_cgroup_goes),
+		cmocka_unit_test(test_mangled_values),
 		cmocka_unit_test(test_psi_reaction),
 		cmocka_unit_test(test_psi_triggers),
 		cmocka_unit_test(test_psi_stops),
