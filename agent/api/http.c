@@ -36,7 +36,8 @@ struct http {
 	bool remote;
 	size_t large_bodies;
 	uv_poll_t poll;
-	uv_timer_t timer; /* what libmicrohttpd wants to be called for */
+	uv_timer_t timer; /* when libmicrohttpd wants to be called */
+	uv_idle_t again;  /* at once, but after all others had their turn */
 	uv_timer_t sweep;
 	struct client *clients;
 	bool stopping;
@@ -80,9 +81,24 @@ static void on_timer(uv_timer_t *t)
 	run(t->data);
 }
 
+static void on_again(uv_idle_t *i)
+{
+	(void)uv_idle_stop(i);
+	run(i->data);
+}
+
 static void on_readable(uv_poll_t *p, int status, int events)
 {
 	run(p->data);
+}
+
+/* Soon, but not from within one of libmicrohttpd's own callbacks. Not by a timer either: libuv
+ * before 1.48 runs one that its own callback starts again with 0 ms without end, and nothing else.
+ */
+static void kick(struct http *h)
+{
+	if (!h->stopping)
+		(void)uv_idle_start(&h->again, on_again);
 }
 
 /* Lets libmicrohttpd do what it can now, and asks when it wants to be called again. */
@@ -93,17 +109,12 @@ static void run(struct http *h)
 	(void)MHD_run(h->mhd);
 	if (h->stopping)
 		return;
-	if (MHD_get_timeout(h->mhd, &ms) == MHD_YES)
+	if (MHD_get_timeout(h->mhd, &ms) != MHD_YES)
+		(void)uv_timer_stop(&h->timer);
+	else if (ms > 0)
 		(void)uv_timer_start(&h->timer, on_timer, ms, 0);
 	else
-		(void)uv_timer_stop(&h->timer);
-}
-
-/* Soon, but not from within one of libmicrohttpd's own callbacks. */
-static void kick(struct http *h)
-{
-	if (!h->stopping)
-		(void)uv_timer_start(&h->timer, on_timer, 0, 0);
+		kick(h);
 }
 
 static void resume(struct exchange *x)
@@ -694,8 +705,9 @@ int http_start(uv_loop_t *loop, int listen_fd, const struct http_service *servic
 		return r;
 	}
 	(void)uv_timer_init(loop, &h->timer);
+	(void)uv_idle_init(loop, &h->again);
 	(void)uv_timer_init(loop, &h->sweep);
-	h->poll.data = h->timer.data = h->sweep.data = h;
+	h->poll.data = h->timer.data = h->again.data = h->sweep.data = h;
 	(void)uv_poll_start(&h->poll, UV_READABLE, on_readable);
 	*ret = h;
 	return 0;
@@ -718,6 +730,7 @@ void http_stop(struct http *h)
 	MHD_stop_daemon(h->mhd);
 	uv_close((uv_handle_t *)&h->poll, NULL);
 	uv_close((uv_handle_t *)&h->timer, NULL);
+	uv_close((uv_handle_t *)&h->again, NULL);
 	uv_close((uv_handle_t *)&h->sweep, NULL);
 }
 

@@ -11,6 +11,7 @@ import pathlib
 import re
 import signal
 import socket
+import time
 import urllib.parse
 
 import pytest
@@ -411,3 +412,25 @@ def test_started_again_at_the_same_address(tmp_path, alone):
     finally:
         kept.close()
         d.close()
+
+
+def test_a_flood_holds_nobody_up(signed):
+    """Whoever has no key may still send: as much as it likes, the faults and their guardian do not notice."""
+    body = b"x" * MIB
+    headers = signed.headers("POST", "/experiments", body, key=("AKIANOBODY", "x", None))
+    fault, guardian, until = signed.start_fault("cpu-stress", percent=1, cpus="1"), signed.guardian_pid(), time.monotonic() + 4
+
+    def flood(_):
+        answers = set()
+        while time.monotonic() < until:
+            with contextlib.suppress(ConnectionError):
+                answers.add(signed.send("POST", "/experiments", body, headers)[0])
+        return answers
+
+    with concurrent.futures.ThreadPoolExecutor(24) as pool:
+        floods = pool.map(flood, range(24))
+        while time.monotonic() < until:
+            assert signed.get("/v1/status")[0] == 200
+        assert set().union(*floods) <= {403, 503}
+    assert signed.show(fault)["state"] == "active" and signed.guardian_pid() == guardian
+    assert "fenced" not in signed.log()
