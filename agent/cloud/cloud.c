@@ -102,6 +102,11 @@ struct fetcher *cloud_fetcher(struct cloud *c)
 	return c->fetcher;
 }
 
+uv_loop_t *cloud_loop(struct cloud *c)
+{
+	return c->loop;
+}
+
 void cloud_tell_later(struct cloud *c)
 {
 	if (!c->stopped)

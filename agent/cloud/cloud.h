@@ -31,6 +31,7 @@ void cloud_stop(struct cloud *c); /* NULL: nothing. Cancels all; free after the 
 				   * has run once more */
 void cloud_free(struct cloud *c);
 struct fetcher *cloud_fetcher(struct cloud *c);
+uv_loop_t *cloud_loop(struct cloud *c);
 
 struct cloud_tag {
 	char key[385], value[1025]; /* EC2: 128 and 256 characters, in UTF-8 */
