@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What test-cloud.c asks: a web server, instance metadata (IMDSv2 only), a container's credentials agent, and an API
-that checks Signature Version 4 by the book. Loopback only. Says its port, and ends when its standard input does."""
+"""What unit tests of the way to AWS ask: a web server, instance metadata (IMDSv2 only), a container's credentials
+agent, and services that check Signature Version 4 by the book. Loopback only. Says its port, and ends when its standard
+input does."""
 
 import hashlib
 import hmac
@@ -44,6 +45,8 @@ METADATA = {
 
 over = threading.Event()
 counts = {}
+streams = {}  # (group, stream) -> [[timestamp, message]…]
+objects = {}  # path -> [Content-Type, text]
 
 
 def credentials_of(key):
@@ -166,6 +169,59 @@ class Handler(http.server.BaseHTTPRequestHandler):
         answer = {"MetricAlarms": [] if composite else alarms, "CompositeAlarms": alarms if composite else []}
         return self.answer(200, json.dumps(answer))
 
+    def refuse(self, name, message):
+        return self.answer(400, json.dumps({"__type": f"com.amazonaws.logs#{name}", "message": message}))
+
+    def logs(self, body):
+        """CloudWatch Logs. Groups are known by their names, and what is wrong with them."""
+        why = why_not_signed(self, body)
+        if why:
+            return self.refuse("InvalidSignatureException", why)
+        if self.headers["Content-Type"] != "application/x-amz-json-1.1":
+            return self.answer(404)
+        target = self.headers["X-Amz-Target"]
+        asked = json.loads(body)
+        group, stream = asked["logGroupName"], asked["logStreamName"]
+        times = counts[f"{target} {group}"] = counts.get(f"{target} {group}", 0) + 1
+        if group == "denied":
+            return self.refuse("AccessDeniedException", "this role may not")
+        if group == "flaky" and times < 3:
+            return self.answer(503)
+        if group == "hangs":
+            return over.wait()
+        if target == "Logs_20140328.CreateLogStream":
+            if (group, stream) in streams:
+                return self.refuse("ResourceAlreadyExistsException", "there is one")
+            streams[group, stream] = []
+            return self.answer(200)
+        if target != "Logs_20140328.PutLogEvents" or (group, stream) not in streams:
+            return self.refuse("ResourceNotFoundException", "no such stream")
+        events = [[e["timestamp"], e["message"]] for e in asked["logEvents"]]
+        order = [t for t, _ in events]
+        if order != sorted(order) or order[-1] - order[0] > 24 * 3600 * 1000:
+            return self.refuse("InvalidParameterException", "out of order")
+        if sum(len(m.encode()) + 26 for _, m in events) > 1048576 or len(events) > 10000:
+            return self.refuse("InvalidParameterException", "too much")
+        if group == "old":
+            return self.answer(200, json.dumps({"rejectedLogEventsInfo": {"tooOldLogEventEndIndex": 2}}))
+        streams[group, stream] += events
+        return self.answer(200, "{}")
+
+    def s3(self, path, body):
+        why = why_not_signed(self, body)
+        if why:
+            return self.answer(403, f"<Error><Code>SignatureDoesNotMatch</Code><Message>{why}</Message></Error>")
+        if path.startswith("nobodys/"):
+            return self.answer(404, "<Error>\n<Code>NoSuchBucket</Code>\n</Error>")
+        objects[path] = [self.headers["Content-Type"], body.decode()]
+        return self.answer(200)
+
+    def dump(self, what):
+        if what == "objects":
+            return self.answer(200, "".join(f"{p} {kind}\n{text}" for p, (kind, text) in sorted(objects.items())))
+        group, _, stream = what.partition("/aws/fis/")
+        return self.answer(200, "".join(f"{t} {m}\n" for t, m in streams.get((group, "/aws/fis/" + stream), [])))
+
     def handle_one(self):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         url = urllib.parse.urlsplit(self.path)
@@ -204,6 +260,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.container()
         elif kind == "signed":
             self.signed(body)
+        elif kind == "logs":
+            self.logs(body)
+        elif kind == "s3":
+            self.s3(rest, body)
+        elif kind == "dump":
+            self.dump(rest)
         elif kind == "cloudwatch":
             self.cloudwatch(body)
         else:
