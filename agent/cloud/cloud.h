@@ -62,7 +62,8 @@ int cloud_url(const struct cloud *c, const char *service, const char *partition,
 
 /* A signed call. Credentials are those of the environment (AWS_ACCESS_KEY_ID …), of the ECS agent
  * (AWS_CONTAINER_CREDENTIALS_*) or of the instance's role, in this order, kept until five minutes
- * before they expire. */
+ * before they expire. The time that is signed is CLOCK_REALTIME: AWS refuses what is more than five
+ * minutes off, also where it is a fault of ours that has set the clock. */
 struct cloud_call {
 	const char *service; /* "monitoring", "logs", "s3": as it is signed */
 	const char *region;

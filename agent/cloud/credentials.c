@@ -4,12 +4,15 @@
  * configured is the one: there is no going on to the next when it does not answer. */
 #include <cjson/cJSON.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "cloud/internal.h"
+#include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/str.h"
 
@@ -129,29 +132,54 @@ static bool may_carry_keys(const char *url)
 	return false;
 }
 
+/* "Authorization: TOKEN", or "" when none is wanted. That in the file (EKS: on tmpfs, renewed
+ * there) counts more. Returns 0 or a negative errno. */
+static int container_header(char *to, size_t size)
+{
+	static const char name[] = "Authorization: ";
+	const char *path = getenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
+	const char *token = getenv("AWS_CONTAINER_AUTHORIZATION_TOKEN");
+	_cleanup_close_ int fd = -1;
+	ssize_t n;
+
+	to[0] = '\0';
+	if (!path || !path[0])
+		return token && (size_t)snprintf(to, size, "%s%s", name, token) >= size ? -E2BIG
+											: 0;
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	n = fd < 0 ? -1 : read(fd, to + strlen(name), size - strlen(name));
+	if (n < 0)
+		return -errno;
+	if ((size_t)n == size - strlen(name))
+		return -E2BIG;
+	memcpy(to, name, strlen(name));
+	to[strlen(name) + (size_t)n] = '\0';
+	to[strcspn(to, "\r\n")] = '\0';
+	return to[strlen(name)] ? 0 : -EINVAL;
+}
+
 static int ask_container(struct credentials_asking *a, const char *url,
 			 char why[static CREDENTIALS_WHY_MAX])
 {
-	const char *token = getenv("AWS_CONTAINER_AUTHORIZATION_TOKEN");
 	char header[SESSION_TOKEN_MAX];
-	struct text t = TEXT(header);
 	const char *const headers[] = {header, NULL};
 	struct fetch_request q = {
 		.method = "GET",
 		.url = url,
-		.headers = token ? headers : NULL,
 		.timeout_ms = CONTAINER_TIMEOUT_MS,
 		.answer_max = ANSWER_MAX,
 	};
 	int r;
 
-	text_add(&t, "Authorization: %s", token ? token : "");
 	if (!may_carry_keys(url)) {
 		(void)snprintf(why, CREDENTIALS_WHY_MAX,
 			       "AWS_CONTAINER_CREDENTIALS_FULL_URI: neither https nor this host");
 		return -EINVAL;
 	}
-	r = t.cut ? -E2BIG : fetch(a->c->fetcher, &q, on_container, a, &a->fetching);
+	r = container_header(header, sizeof(header));
+	q.headers = header[0] ? headers : NULL;
+	if (r == 0)
+		r = fetch(a->c->fetcher, &q, on_container, a, &a->fetching);
 	if (r < 0)
 		(void)snprintf(why, CREDENTIALS_WHY_MAX,
 			       "the container's agent cannot be asked for credentials: %s",

@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """What unit tests of the way to AWS ask: a web server, instance metadata (IMDSv2 only), a container's credentials
-agent, and services that check Signature Version 4 by the book. Loopback only. Says its port, and ends when its standard
-input does."""
+agent, and services that check Signature Version 4 by the book. Loopback only. Says its ports (HTTP, and HTTPS or 0), and
+ends when its standard input does."""
 
 import hashlib
 import hmac
 import http.server
 import json
+import pathlib
+import shutil
+import ssl
+import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.parse
@@ -279,10 +284,29 @@ class Server(http.server.ThreadingHTTPServer):
         """Clients that go away in the middle are what the tests are about."""
 
 
+def serve_tls():
+    """The port of a server whose certificate nobody has vouched for; 0 without openssl to make one."""
+    if not shutil.which("openssl"):
+        return 0
+    with tempfile.TemporaryDirectory() as folder:
+        pem = pathlib.Path(folder) / "pem"
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+             "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", pem, "-out", pem.with_suffix(".crt")],
+            check=True, capture_output=True,
+        )  # fmt: skip
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(pem.with_suffix(".crt"), pem)
+    server = Server(("127.0.0.1", 0), Handler)
+    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server.server_address[1]
+
+
 def main():
     server = Server(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    print(server.server_address[1], flush=True)
+    print(server.server_address[1], serve_tls(), flush=True)
     sys.stdin.read()
     over.set()
     server.shutdown()

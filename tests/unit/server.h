@@ -13,13 +13,13 @@
 static struct {
 	pid_t pid;
 	int its_input;
-	unsigned port;
+	unsigned port, tls_port; /* tls_port: 0 where no certificate can be made */
 } server;
 
 static inline int start_server(void **state)
 {
 	int in[2], out[2];
-	char text[16] = "";
+	char text[32] = "", *end = text;
 
 	if (pipe(in) < 0 || pipe(out) < 0)
 		return -1;
@@ -37,7 +37,8 @@ static inline int start_server(void **state)
 	if (server.pid < 0 || read(out[0], text, sizeof(text) - 1) <= 0)
 		return -1;
 	(void)close(out[0]);
-	server.port = (unsigned)strtoul(text, NULL, 10);
+	server.port = (unsigned)strtoul(text, &end, 10);
+	server.tls_port = (unsigned)strtoul(end, NULL, 10);
 	(void)signal(SIGPIPE, SIG_IGN); /* as faultd does */
 	return server.port ? 0 : -1;
 }

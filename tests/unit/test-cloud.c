@@ -201,6 +201,21 @@ static void test_proxy_is_only_for_who_asks(void **state)
 	unsetenv("http_proxy");
 }
 
+static void test_strangers_are_not_trusted(void **state)
+{
+	struct fetch_request q = get("/plain");
+	char url[64];
+	struct got g;
+
+	if (!server.tls_port)
+		skip();
+	(void)snprintf(url, sizeof(url), "https://127.0.0.1:%u/plain", server.tls_port);
+	q.url = url;
+	g = ask(&q);
+	assert_int_equal(g.r, -EPROTO);
+	assert_non_null(strstr(g.message, "certificate"));
+}
+
 static void test_many_at_once(void **state)
 {
 	struct fetch_request q = get("/plain");
@@ -450,6 +465,28 @@ static void test_signed_by_the_container(void **state)
 	assert_int_equal(asked_for("/count/container"), before + 1); /* kept */
 }
 
+/* As EKS has it: the token is in a file, which counts more than the variable. */
+static void test_the_container_s_token_in_a_file(void **state)
+{
+	struct cloud_call q = call_of("logs", "POST", "{}");
+	char path[] = "/tmp/test-cloud-XXXXXX";
+	int fd = mkstemp(path);
+	struct got g;
+
+	assert_true(fd >= 0);
+	start_cloud(NULL);
+	setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", url_of("/container"), 1);
+	setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN", "another token", 1);
+	setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", path, 1);
+	g = call(&q);
+	assert_int_equal(g.r, -EINVAL); /* it is empty */
+	assert_int_equal(write(fd, "the container's token\n", 22), 22);
+	g = call(&q);
+	assert_signed(&g, "AKIDCONTAINER/", "/logs/aws4_request {}");
+	(void)close(fd);
+	(void)unlink(path);
+}
+
 static void test_the_container_refuses(void **state)
 {
 	struct cloud_call q = call_of("logs", "POST", "{}");
@@ -623,6 +660,7 @@ static int close_cloud(void **state)
 	unsetenv("AWS_SESSION_TOKEN");
 	unsetenv("AWS_CONTAINER_CREDENTIALS_FULL_URI");
 	unsetenv("AWS_CONTAINER_AUTHORIZATION_TOKEN");
+	unsetenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
 	return 0;
 }
 
@@ -641,6 +679,7 @@ int main(void)
 		FETCH_TEST(test_answer_too_large),
 		FETCH_TEST(test_what_cannot_be_asked),
 		FETCH_TEST(test_proxy_is_only_for_who_asks),
+		FETCH_TEST(test_strangers_are_not_trusted),
 		FETCH_TEST(test_many_at_once),
 		FETCH_TEST(test_cancel_in_flight),
 		FETCH_TEST(test_stop_in_flight),
@@ -648,6 +687,7 @@ int main(void)
 		CLOUD_TEST(test_urls),
 		CLOUD_TEST(test_signed_by_the_environment),
 		CLOUD_TEST(test_signed_by_the_container),
+		CLOUD_TEST(test_the_container_s_token_in_a_file),
 		CLOUD_TEST(test_the_container_refuses),
 		CLOUD_TEST(test_signed_by_the_role),
 		CLOUD_TEST(test_no_credentials),
