@@ -2,15 +2,12 @@
 #include "experiment/experiments.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "experiment/internal.h"
 #include "plan/policy.h"
-#include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/log.h"
 #include "util/str.h"
@@ -188,22 +185,6 @@ static void on_housekeeping(uv_timer_t *t)
 	keep_house(t->data);
 }
 
-/* "Amazon EC2" is what the firmware of its instances says, on Nitro and with QEMU's BIOS alike. */
-static bool is_on_ec2(void)
-{
-	char vendor[32] = "";
-	_cleanup_close_ int fd = open("/sys/class/dmi/id/sys_vendor", O_RDONLY | O_CLOEXEC);
-
-	return fd >= 0 && read(fd, vendor, sizeof(vendor) - 1) > 0 &&
-	       str_starts(vendor, "Amazon EC2");
-}
-
-static bool may_ask_metadata(const struct fis_settings *s)
-{
-	return s->metadata == METADATA_AUTO &&
-	       (is_on_ec2() || !str_eq(s->metadata_endpoint, "http://169.254.169.254"));
-}
-
 static void on_instance(const struct cloud_instance *i, void *arg)
 {
 	struct experiments *all = arg;
@@ -212,15 +193,24 @@ static void on_instance(const struct cloud_instance *i, void *arg)
 		log_info("this is %s in %s", all->identity.instance_id, all->identity.region);
 }
 
-static int start_cloud(struct experiments *all, struct error *e)
+static struct cloud_setup cloud_setup_of(const struct experiments *all)
 {
 	const struct fis_settings *s = &all->policy->fis;
-	const struct cloud_setup setup = {.loop = all->loop,
-					  .metadata = may_ask_metadata(s),
-					  .metadata_endpoint = s->metadata_endpoint};
+
+	return (struct cloud_setup){.loop = all->loop,
+				    .metadata = s->metadata == METADATA_AUTO,
+				    .metadata_endpoint = s->metadata_endpoint,
+				    .monitoring_endpoint = s->cloudwatch_endpoint,
+				    .logs_endpoint = s->logs_endpoint,
+				    .s3_endpoint = s->s3_endpoint};
+}
+
+static int start_cloud(struct experiments *all, struct error *e)
+{
+	const struct cloud_setup setup = cloud_setup_of(all);
 	int r = cloud_start(&setup, &all->cloud);
 
-	if (r == 0 && setup.metadata)
+	if (r == 0)
 		r = cloud_instance(all->cloud, on_instance, all);
 	return r < 0 ? error_set(e, ERROR_FAILED, r, "cannot set up requests: %s", strerror(-r))
 		     : 0;
@@ -295,6 +285,7 @@ int experiments_start(const struct experiments_setup *setup, struct experiments 
 
 void experiments_reload(struct experiments *all)
 {
+	const struct cloud_setup setup = cloud_setup_of(all);
 	struct identity fresh;
 
 	if (identity_from_settings(&all->policy->fis, &fresh) < 0) {
@@ -303,8 +294,8 @@ void experiments_reload(struct experiments *all)
 	}
 	identity_done(&all->identity);
 	all->identity = fresh;
-	if (may_ask_metadata(&all->policy->fis))
-		(void)cloud_instance(all->cloud, on_instance, all);
+	(void)cloud_configure(all->cloud, &setup); /* the settings' texts are as long as its own */
+	(void)cloud_instance(all->cloud, on_instance, all);
 	keep_house(all);
 }
 
