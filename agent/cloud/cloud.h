@@ -27,8 +27,9 @@ int cloud_start(const struct cloud_setup *setup, struct cloud **ret);
 /* The configuration was read anew: for what is asked from here on. Returns 0 or -ENAMETOOLONG, and
  * then nothing is changed. */
 int cloud_configure(struct cloud *c, const struct cloud_setup *setup);
-void cloud_stop(struct cloud *c); /* NULL: nothing. Cancels all; free after the loop
-				   * has run once more */
+/* Cancels all; free after the loop has run once more. Who has calls or requests under way stops
+ * before: what it could cancel them by is gone. NULL: nothing. */
+void cloud_stop(struct cloud *c);
 void cloud_free(struct cloud *c);
 struct fetcher *cloud_fetcher(struct cloud *c);
 uv_loop_t *cloud_loop(struct cloud *c);

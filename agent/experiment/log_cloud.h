@@ -13,7 +13,8 @@ struct cloud;
 struct identity;
 struct log_cloud;
 
-/* Both outlive it. Nothing is asked before the first record. Returns 0 or a negative errno. */
+/* Both outlive it, and it is stopped before `cloud` is. Nothing is asked before the first record.
+ * Returns 0 or a negative errno. */
 int log_cloud_start(struct cloud *cloud, const struct identity *identity, struct log_cloud **ret);
 /* Gives up what is not delivered, and says how much that was. Free after the loop has run once
  * more.
