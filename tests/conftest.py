@@ -1,19 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures for all test folders. FAULTD_BUILD_DIR names the build that is tested."""
 
-import fcntl
 import os
 import pathlib
 import signal
 import subprocess
 import sys
-import tempfile
 
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
-from lib import harness  # noqa: E402
+from lib import harness, machine, shards, turns  # noqa: E402
 from lib.filesystems import Disk  # noqa: E402
 
 
@@ -22,6 +20,14 @@ def pytest_configure(config):
     # A shell's background job ignores SIGINT, nohup SIGHUP, and what is started from there ignores them too.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    config.addinivalue_line("markers", "alone: needs the machine for itself: its CPUs, memory, clock or all it holds")
+    if hasattr(config, "workerinput"):
+        shards.enter()
+        # A socket's path has 107 bytes: of .../popen-gw0 nothing but the digit stays.
+        base = pathlib.Path(config.option.basetemp)
+        config.option.basetemp = str(base.with_name(base.name.removeprefix("popen-gw")))
+    elif config.getoption("numprocesses", None):
+        config.pluginmanager.register(machine.Comparison(), "machine")
 
 
 def pytest_collection_modifyitems(items):
@@ -34,10 +40,11 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(autouse=True)
-def alone():
-    """One test at a time on this machine: they compare what the whole kernel holds, before and after."""
-    with open(pathlib.Path(tempfile.gettempdir()) / "faultd-tests.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+def alone(request):
+    """One test at a time on this machine, for they compare what the whole kernel holds, before and after; but workers
+    of pytest-xdist, each in a world of its own, run those side by side that do not need the machine for themselves."""
+    shared = shards.inside() and not request.node.get_closest_marker("alone")
+    with turns.taken(shared):
         yield
 
 

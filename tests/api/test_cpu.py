@@ -13,6 +13,8 @@ import pytest
 from lib import harness
 from lib.harness import HostState, assert_put_back, proc_stat, processes_named, reap_orphans, wait_for
 
+pytestmark = pytest.mark.alone
+
 TICK = os.sysconf("SC_CLK_TCK")
 CPUS = sorted(os.sched_getaffinity(0))
 TOLERANCE = 6  # points of a percentage, over SECONDS

@@ -12,6 +12,8 @@ import pytest
 from lib.disks import IoCgroup, LoopDisk
 from lib.harness import GUARDIAN, wait_for
 
+pytestmark = pytest.mark.alone
+
 MIB = 1 << 20
 
 

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.usefixtures("root")
 SYSTEMD = pathlib.Path("/run/systemd/system").is_dir()
 NAME = f"fdr{os.getpid()}"
 USER = 64123  # nobody else's
-NOBODY_HAS_IT = "4a2d0a9be2d4576899aabbccddeeff00112233445566778899aabbccddeeff00"
+NOBODY_HAS_IT = f"{os.getpid():012x}576899aabbccddeeff00112233445566778899aabbccddeeff00"
 
 _numbers = itertools.count()
 

@@ -11,7 +11,7 @@ import pytest
 from lib.filesystems import MIB
 from lib.harness import Faultd, alive, wait_for
 
-pytestmark = pytest.mark.usefixtures("root")
+pytestmark = [pytest.mark.usefixtures("root"), pytest.mark.alone]
 
 EXT4_IOC_SHUTDOWN = 0x8004587d
 SECTOR = 512

@@ -18,6 +18,8 @@ import pytest
 from lib import harness
 from lib.harness import wait_for
 
+pytestmark = pytest.mark.alone
+
 FAULTS = 1000
 REQUESTS = 10000
 KEPT_MAX = 128  # finished faults that can still be shown

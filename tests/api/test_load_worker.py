@@ -13,7 +13,7 @@ import pytest
 BINARY = Path(os.environ.get("FAULTD_BUILD_DIR", "build")) / "agent/load/faultd-load"
 CPU = max(os.sched_getaffinity(0))
 
-pytestmark = pytest.mark.skipif(not BINARY.exists(), reason=f"{BINARY} is not built")
+pytestmark = [pytest.mark.skipif(not BINARY.exists(), reason=f"{BINARY} is not built"), pytest.mark.alone]
 
 
 def boot_ns():

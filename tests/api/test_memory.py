@@ -15,6 +15,8 @@ import pytest
 
 from lib.harness import HostState, alive, assert_put_back, proc_stat, processes_named, wait_for
 
+pytestmark = pytest.mark.alone
+
 MIB = 1 << 20
 MEMORY_V1 = pathlib.Path("/sys/fs/cgroup/memory")
 TICK = os.sysconf("SC_CLK_TCK")

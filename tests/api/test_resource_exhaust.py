@@ -20,7 +20,7 @@ import pytest
 from lib import harness
 from lib.harness import alive, proc_stat, processes_named, run, wait_for
 
-pytestmark = pytest.mark.usefixtures("root")
+pytestmark = [pytest.mark.usefixtures("root"), pytest.mark.alone]
 
 _numbers = itertools.count()
 

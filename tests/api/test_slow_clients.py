@@ -59,6 +59,7 @@ def closed_by_peer(sockets):
     return sum(1 for _, events in poll.poll(0) if events & (select.POLLHUP | select.POLLIN))
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("drips", [False, True])
 def test_a_thousand_slow_clients(faultd, many_descriptors, drips):
     def cpu_s():

@@ -13,6 +13,8 @@ from lib import harness
 from lib.cgroups import Cgroup, hierarchies, unique
 from lib.harness import HostState, alive, assert_put_back, processes_named, state_of, wait_for
 
+pytestmark = pytest.mark.alone
+
 NAME = f"fdt{os.getpid()}"
 ID = "3f1c0a9be2d4576899aabbccddeeff00112233445566778899aabbccddeeff00"
 OTHER = "4a2d0a9be2d4576899aabbccddeeff00112233445566778899aabbccddeeff00"

@@ -16,6 +16,16 @@ def pytest_terminal_summary(terminalreporter):
             terminalreporter.write_line(line)
 
 
+def pytest_sessionfinish(session):
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["crash_times"] = crash_lives.times_as_list()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    crash_lives.take_over(getattr(node, "workeroutput", {}).get("crash_times", []))
+
+
 def _cannot(why):
     if os.environ.get("FAULTD_MUST_CRASH") == "1":
         pytest.fail(why)

@@ -22,6 +22,8 @@ import struct
 import subprocess
 import time
 
+from lib import shards
+
 BUILD = pathlib.Path(os.environ.get("FAULTD_BUILD_DIR", "build"))
 FAULTD = BUILD / "agent" / "faultd"
 FAULTCTL = BUILD / "agent" / "ctl" / "faultctl"
@@ -86,14 +88,14 @@ def alive(pid):
 
 
 def processes_named(name):
-    """Living processes by comm."""
+    """Living processes by comm: all, or beside other tests our own."""
     found = []
     for entry in pathlib.Path("/proc").iterdir():
         if entry.name.isdigit():
             with contextlib.suppress(OSError):
                 if (entry / "comm").read_text().strip() == name and alive(int(entry.name)):
                     found.append(int(entry.name))
-    return sorted(found)
+    return sorted(p for p in found if not shards.inside() or shards.is_ours(p))
 
 
 def copy_of_sleep(directory, name):
@@ -381,13 +383,25 @@ def why_no_netem():
     return None if done.returncode == 0 else "the kernel has no netem"
 
 
+def _listed(kind):
+    """bpftool asks for one after the other, and ends with an error when one that it has heard of is gone meanwhile."""
+    for attempt in itertools.count():
+        text = run("bpftool", "-j", kind, "show", check=attempt > 50)
+        with contextlib.suppress(ValueError):
+            objects = json.loads(text or "[]")
+            if isinstance(objects, list) and all("id" in o for o in objects):
+                return objects
+
+
 def bpf_objects():
-    """Ids of all programs and links, with their kinds: read by bpftool, independently of faultd."""
-    objects = {}
-    for kind in ("prog", "link", "map"):
-        text = run("bpftool", "-j", kind, "show")
-        objects[kind] = sorted((o["id"], o.get("type", ""), o.get("name", "")) for o in json.loads(text or "[]"))
-    return objects
+    """Ids of all programs, links and maps (beside other tests: of our own), with their kinds: read by bpftool,
+    independently of faultd."""
+    listed = {kind: _listed(kind) for kind in ("prog", "link", "map")}
+    pinned = []
+    if shards.inside():
+        listed, pinned = shards.own_objects(listed)
+    return {kind: sorted((o["id"], o.get("type", ""), o.get("name", "")) for o in objects)
+            for kind, objects in listed.items()} | {"pin": pinned}
 
 
 def tc_state(dev):
@@ -415,6 +429,13 @@ def tcx_programs(ifindex):
     return total
 
 
+def fault_cgroups():
+    """Of all tests, or beside other tests our own: tests put their process id into the names."""
+    found = [f"{top}/{d}" for top, below, _ in os.walk("/sys/fs/cgroup") for d in below if "fault" in d]
+    own = re.compile(rf"(?<!\d){os.getpid()}(?!\d)")
+    return sorted(d for d in found if not shards.inside() or own.search(d))
+
+
 class HostState:
     """What a fault may have changed, dumped. Compare two with ==; diff() says what differs."""
 
@@ -425,7 +446,7 @@ class HostState:
             "processes": {p: (s[0] if s[0] in "TtZ" else "alive", s[2]) if (s := proc_stat(p)) else None for p in pids},
             "workers": processes_named("faultd-load"),
             "shapers": sorted(p.name for p in pathlib.Path("/sys/class/net").glob("faultd[-_]*")),
-            "cgroups": sorted(str(p) for p in pathlib.Path("/sys/fs/cgroup").rglob("*fault*")),
+            "cgroups": fault_cgroups(),
             "files": {str(d): sorted(str(p) for p in pathlib.Path(d).rglob("*")) for d in directories},
         }
 

@@ -15,7 +15,7 @@ from lib import harness, traffic, wires
 from lib.harness import assert_put_back, run, wait_for
 from lib.traffic import V4, V6, Tap, assert_binomial, measure
 
-pytestmark = pytest.mark.usefixtures("root")
+pytestmark = [pytest.mark.usefixtures("root"), pytest.mark.alone]
 
 FAMILIES = {"ipv4": V4, "ipv6": V6}
 LATE_MS = 10.0  # what a busy machine, or an emulated one, may add to a delay; one and a half when it is not busy

@@ -476,6 +476,7 @@ def test_in_a_namespace(d, stack, named):
     assert d.journals() == []
 
 
+@pytest.mark.alone  # there is one /docker for all
 def test_in_two_containers(d, stack):
     """What is the same in both is put back in both; another one of that name, here or in a third, is not touched."""
     one, two, third = (Inside(stack, False) for _ in range(3))

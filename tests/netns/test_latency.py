@@ -13,7 +13,7 @@ import pytest
 from lib import harness
 from lib.harness import HostState, assert_put_back, network_namespace, run, wait_for
 
-pytestmark = pytest.mark.usefixtures("root")
+pytestmark = [pytest.mark.usefixtures("root"), pytest.mark.alone]
 
 netem = pytest.mark.skipif(harness.why_no_netem() is not None, reason="the kernel has no netem")
 no_netem = pytest.mark.skipif(harness.why_no_netem() is None, reason="the kernel has netem")

@@ -202,6 +202,7 @@ def play(r, d, pair, kinds, sequence):
         assert d.wait_state(fault, "done")["state"] == "done"
 
 
+@pytest.mark.alone
 def test_a_steady_stream_is_not_disturbed(d, pair, kinds, shaping):
     """While others come and go, what goes through a shaper, and what goes through none, arrives whole."""
     action, parameters = ("network-rate", {"rate": "20mbit"}) if shaping[0] == "network-rate" else ("network-latency", {"delay": "50ms"})

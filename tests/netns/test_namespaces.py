@@ -336,6 +336,7 @@ def container(process, controllers=("freezer", "cpu")):
             t.rmdir()
 
 
+@pytest.mark.alone  # there is one /docker for all
 def test_a_container(d):
     with namespace(named=False) as n, contextlib.closing(Udp(n)) as u, container(n.sleeper()) as identity:
         before = n.state()
@@ -347,6 +348,7 @@ def test_a_container(d):
         assert n.state() == before
 
 
+@pytest.mark.alone  # there is one /docker for all
 def test_two_containers_and_two_in_one_namespace(d):
     with namespace(named=False) as a, namespace(named=False) as b, contextlib.closing(Udp(a)) as ua, \
             contextlib.closing(Udp(b)) as ub, container(a.sleeper()) as one, container(b.sleeper()), container(b.sleeper()):
@@ -364,6 +366,7 @@ def test_two_containers_and_two_in_one_namespace(d):
         assert (a.state(), b.state()) == before
 
 
+@pytest.mark.alone  # there is one /docker for all
 def test_nothing_matches_and_nobody_is_in_it(d):
     status, error = d.fault("network-loss", container="4a2d0a9be2d4576899aabbccddeeff00")
     assert status == 400 and "container" in error["message"], error

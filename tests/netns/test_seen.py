@@ -68,7 +68,7 @@ class Places:
     def macvlan(self):
         self.link("a", "link", "add", "base", "type", "veth", "peer", "name", "nobody")
         for dev in "base", "nobody":
-            self.link("a", "link", "set", dev, "up")
+            self.link("a", "link", "set", dev, "addrgenmode", "none", "up")
         self.link("a", "link", "add", "link", "base", "name", "out", "type", "macvlan", "mode", "bridge")
         self.link("a", "link", "add", "link", "base", "name", "in", "netns", self.b, "type", "macvlan", "mode", "bridge")
         return self.addressed()

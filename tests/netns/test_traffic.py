@@ -10,7 +10,7 @@ import pytest
 from lib import traffic
 from lib.traffic import Icmp, Tap, Tcp, Udp, V4, V6, assert_binomial, ends, measure
 
-pytestmark = pytest.mark.usefixtures("root")
+pytestmark = [pytest.mark.usefixtures("root"), pytest.mark.alone]
 
 
 @pytest.fixture
