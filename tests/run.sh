@@ -36,6 +36,7 @@ done
 
 export PYTHONDONTWRITEBYTECODE=1
 build=${FAULTD_TEST_BUILD:-$top/build}
+workers=${FAULTD_TEST_WORKERS:-$(($(nproc) < 3 ? 2 * $(nproc) : 6))} # tests side by side
 failed=()
 passed=()
 unsteady=()
@@ -102,21 +103,39 @@ unit() {
 	meson test -C "$build" --print-errorlogs --no-rebuild && python3 -m pytest -q tests/unit
 }
 
+# Most tests wait most of the time, for the kernel or for a deadline: those run side by side, each worker in namespaces
+# of its own (tests/lib/shards.py). Those marked `alone`, which measure CPUs, memory or rates, or count all that the
+# kernel holds, run one after another, in the machine's own namespaces.
 # Hundreds of processes are started, stopped and killed on a machine that may be busy with others. A few
 # failures are tried once more, alone; what passes then is named at the end, for it may be a race of ours.
 tests_in() { # DIRECTORIES...: with pytest, against the sanitizer build
-	local k=() failures
+	local k=() failures r=0 some='' hard=''
 	local cache=$build/pytest-cache
-	local remember=(-o "addopts=-ra --strict-markers" -o "cache_dir=$cache")
 	[ -z "$only" ] || is_part "$only" || k=(-k "$only")
 	rm -rf "$cache"
-	FAULTD_BUILD_DIR=$build FAULTD_MUST_CRASH=1 python3 -m pytest -q "${remember[@]}" "${k[@]}" "$@" && return 0
+	phase "$cache" "${k[@]}" -n "$workers" -m "not alone" "$@" || r=1
+	phase "$cache" "${k[@]}" -m alone "$@" || r=1
+	[ -n "$some" ] || { echo "no test is called so: $only" >&2; return 1; }
+	[ "$r" = 1 ] || return 0
 	failures=$(grep -c '^ *"' "$cache/v/cache/lastfailed" 2>/dev/null)
-	[ "${failures:-0}" -ge 1 ] && [ "$failures" -le 8 ] || return 1
+	[ -z "$hard" ] && [ "${failures:-0}" -ge 1 ] && [ "$failures" -le 8 ] || return 1
 	sed -n 's/^ *"\(.*\)": true,*$/\1/p' "$cache/v/cache/lastfailed" >"$cache/unsteady"
 	printf '\n== once more: what failed\n'
-	FAULTD_BUILD_DIR=$build FAULTD_MUST_CRASH=1 python3 -m pytest -q "${remember[@]}" --last-failed "${k[@]}" "$@" || return 1
+	phase "$cache" --last-failed "${k[@]}" "$@" || return 1
 	mapfile -t -O "${#unsteady[@]}" unsteady <"$cache/unsteady"
+}
+
+# Sets `some` when there were tests (5: none), and `hard` when more than tests failed: 2 to 4 are pytest's own, 9 says
+# that the machine was not as before (tests/lib/machine.py).
+phase() { # CACHE OPTIONS...: pytest, which remembers what failed
+	local cache=$1 r
+	shift
+	FAULTD_BUILD_DIR=$build FAULTD_MUST_CRASH=1 python3 -m pytest -q -o "addopts=-ra --strict-markers" -o "cache_dir=$cache" "$@"
+	r=$?
+	[ "$r" = 5 ] && return 0
+	some=yes
+	[ "$r" -le 1 ] || hard=yes
+	return "$r"
 }
 
 packaging/install-packages.sh packaging/build-dependencies tests/dependencies || exit 1
