@@ -20,6 +20,7 @@ static inline int start_server(void **state)
 {
 	int in[2], out[2];
 	char text[32] = "", *end = text;
+	FILE *said;
 
 	if (pipe(in) < 0 || pipe(out) < 0)
 		return -1;
@@ -34,9 +35,10 @@ static inline int start_server(void **state)
 	(void)close(in[0]);
 	(void)close(out[1]);
 	server.its_input = in[1];
-	if (server.pid < 0 || read(out[0], text, sizeof(text) - 1) <= 0)
+	said = fdopen(out[0], "r");
+	if (server.pid < 0 || !said || !fgets(text, sizeof(text), said))
 		return -1;
-	(void)close(out[0]);
+	(void)fclose(said);
 	server.port = (unsigned)strtoul(text, &end, 10);
 	server.tls_port = (unsigned)strtoul(end, NULL, 10);
 	(void)signal(SIGPIPE, SIG_IGN); /* as faultd does */
