@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Experiment log records on their way to AWS, as a template's logConfiguration says: to CloudWatch
- * Logs (stream "/aws/fis/EXPERIMENT-ID" of the group) and to S3 (objects
- * "PREFIX/fis/REGION/EXPERIMENT-ID/YYYY/MM/DD/…log"). Records are kept in memory, bounded, and sent
- * in batches; what cannot be delivered is counted and logged, never waited for. */
+ * Logs (stream "/aws/fis/EXPERIMENT-ID" of the group, a second after the first record) and to S3
+ * (objects "PREFIX/AWSLogs/ACCOUNT/fis/REGION/EXPERIMENT-ID/YYYY/MM/DD/…log", a minute after).
+ * Records are kept in memory, bounded, and sent in batches; what cannot be delivered is counted and
+ * logged, never waited for. */
 #ifndef FAULTD_EXPERIMENT_LOG_CLOUD_H
 #define FAULTD_EXPERIMENT_LOG_CLOUD_H
 
