@@ -14,7 +14,7 @@ from lib.harness import FAULTCTL, Faultd, HostState, assert_put_back, state_of, 
 
 ROLE = "arn:aws:iam::000000000000:role/faultd"
 OVER = ("completed", "stopped", "failed", "cancelled")
-SPEED = 600  # experiments' own time: a minute takes a tenth of a second
+SPEED = 1200  # experiments' own time: a minute takes a twentieth of a second
 _tokens = itertools.count()
 
 
@@ -371,17 +371,19 @@ def test_client_token(lab):
 def test_log(fast):
     x = fast.run(template({"Wait": wait_action(), "Load": {"actionId": "host:cpu-stress",
                                                            "targets": {"Instances": "Host"}, "startAfter": ["Wait"],
-                                                           "parameters": {"duration": "PT1M", "percent": "1", "cpus": "1"}}},
+                                                           "parameters": {"duration": "PT1S", "percent": "1", "cpus": "1"}}},
                           {"Host": {"resourceType": "aws:ec2:instance", "selectionMode": "ALL",
                                     "filters": [{"path": "State.Name", "values": ["running"]}]}}))
-    lines = fast.log(x) if fast.wait(x, "running") else []
-    fast.stop(x)
+    lines = fast.log(x)  # followed to its end
     kinds = [line["log_type"] for line in lines]
-    assert kinds[0] == "experiment-start"
+    assert kinds == ["experiment-start", "target-resolution-start", "target-resolution-detail", "target-resolution-end",
+                     "action-start", "action-end", "action-start", "action-end", "experiment-end"]
     assert all(line["version"] == "2" and line["id"] == x for line in lines)
-    assert "target-resolution-end" in kinds and "action-start" in kinds
-    end = next(line for line in fast.log(x) if line["log_type"] == "experiment-end")
-    assert end["details"]["experiment_state"]["status"] in ("completed", "stopped")
+    assert lines[2]["details"]["resolved_targets_count"] == 1
+    assert lines[3]["details"]["resolved_targets"][0]["arn"].startswith("arn:aws:ec2:")
+    assert lines[6]["details"]["action_targets"] == {"Instances": "Host"}
+    assert lines[-1]["details"]["experiment_state"] == {"status": "completed", "reason": "Experiment completed."}
+    assert fast.log(x) == lines
 
 
 def test_events(fast):
