@@ -62,12 +62,19 @@ void problems_add_error(struct problems *p, const char *path, const char *prefix
 		     without_field(e));
 }
 
+void problem_shown(const char *text, char ret[static PROBLEM_SHOWN_MAX])
+{
+	struct text t = {.data = ret, .size = PROBLEM_SHOWN_MAX};
+
+	text_add_escaped(&t, text);
+}
+
 const char *problem_path(char ret[static PROBLEM_PATH_MAX], const char *parent, const char *name)
 {
-	char path[PROBLEM_PATH_MAX] = "", shown[65] = "";
-	struct text t = TEXT(path), s = TEXT(shown);
+	char path[PROBLEM_PATH_MAX] = "", shown[PROBLEM_SHOWN_MAX];
+	struct text t = TEXT(path);
 
-	text_add_escaped(&s, name);
+	problem_shown(name, shown);
 	text_add(&t, "%s%s%s", parent, parent[0] ? "." : "", shown);
 	memcpy(ret, path, sizeof(path));
 	return ret;

@@ -30,6 +30,12 @@ void problems_add(struct problems *p, enum error_code code, const char *path, co
 		  ...) __attribute__((format(printf, 4, 5)));
 void problems_done(struct problems *p);
 
+/* How many were told. */
+static inline size_t problems_count(const struct problems *p)
+{
+	return p->n + p->dropped;
+}
+
 /* One more would only be counted: whoever walks what anybody sent may stop. */
 static inline bool problems_are_full(const struct problems *p)
 {
@@ -45,6 +51,10 @@ void problems_add_error(struct problems *p, const char *path, const char *prefix
  * return `ret`. */
 const char *problem_path(char ret[static PROBLEM_PATH_MAX], const char *parent, const char *name);
 const char *problem_path_at(char ret[static PROBLEM_PATH_MAX], const char *parent, size_t i);
+
+/* A value as it is quoted: escaped, and shortened. */
+#define PROBLEM_SHOWN_MAX 65
+void problem_shown(const char *text, char ret[static PROBLEM_SHOWN_MAX]);
 
 /* FIS's error members: "message" (at most 1024 bytes, as many problems as fit, the number first),
  * and "problems": [{"path","message"}…] with all of them. NULL: out of memory. */

@@ -164,7 +164,7 @@ static int settle(struct template *t)
 
 int template_parse(cJSON *json, struct template **ret, struct problems *problems)
 {
-	size_t before = problems->n + problems->dropped;
+	size_t before = problems_count(problems);
 	struct reading r = {.t = calloc(1, sizeof(*r.t)), .problems = problems};
 	int result = 0;
 
@@ -178,7 +178,7 @@ int template_parse(cJSON *json, struct template **ret, struct problems *problems
 		read_all(&r, json);
 	if (r.out_of_memory || !json)
 		result = -ENOMEM;
-	else if (problems->n + problems->dropped != before)
+	else if (problems_count(problems) != before)
 		result = -EINVAL;
 	else
 		result = settle(r.t);
@@ -290,7 +290,7 @@ static int keep(const struct template *t, struct template *new)
 int template_patch(const struct template *t, cJSON *patch, struct template **ret,
 		   struct problems *problems)
 {
-	size_t before = problems->n + problems->dropped;
+	size_t before = problems_count(problems);
 	cJSON *json = cJSON_Duplicate(t->json, true);
 	struct template *new = NULL;
 	int r = json && patch && apply(json, patch, problems) ? 0 : -ENOMEM;
@@ -300,7 +300,7 @@ int template_patch(const struct template *t, cJSON *patch, struct template **ret
 		r = template_parse(json, &new, problems);
 	else
 		cJSON_Delete(json);
-	if (r == 0 && problems->n + problems->dropped != before)
+	if (r == 0 && problems_count(problems) != before)
 		r = -EINVAL;
 	if (r == 0)
 		r = keep(t, new);

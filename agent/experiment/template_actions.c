@@ -19,17 +19,10 @@ static const struct member action_members[_MEMBER_MAX] = {
 	[START_AFTER] = {"startAfter", false},
 };
 
-static void shown(const char *text, char ret[static 65])
-{
-	struct text t = {.data = ret, .size = 65};
-
-	text_add_escaped(&t, text);
-}
-
 static void read_kind(struct reading *r, const cJSON *json, const char *path,
 		      struct template_action *a)
 {
-	char at[PROBLEM_PATH_MAX], value[65] = "";
+	char at[PROBLEM_PATH_MAX], value[PROBLEM_SHOWN_MAX];
 	const char *id, *why;
 
 	problem_path(at, path, "actionId");
@@ -37,7 +30,7 @@ static void read_kind(struct reading *r, const cJSON *json, const char *path,
 	a->kind = id ? catalogue_find(id) : NULL;
 	if (!id || a->kind)
 		return;
-	shown(id, value);
+	problem_shown(id, value);
 	why = catalogue_why_not(id);
 	if (why)
 		problems_add(r->problems, ERROR_UNSUPPORTED, at,
@@ -75,12 +68,12 @@ static void read_target(struct reading *r, const cJSON *json, const char *path,
 {
 	const char *name = read_text(r, json, path, 1, TEMPLATE_NAME_MAX, NO_BLANKS);
 	const struct template_target *t;
-	char value[65] = "";
+	char value[PROBLEM_SHOWN_MAX];
 	int i;
 
 	if (!name)
 		return;
-	shown(name, value);
+	problem_shown(name, value);
 	i = find_target(r->t, name);
 	if (i < 0) {
 		if (!r->targets_cut)
@@ -167,12 +160,12 @@ static void read_one_after(struct reading *r, const cJSON *json, const char *pat
 			   struct template_action *a, uint32_t *seen)
 {
 	const char *name = read_text(r, json, path, 1, TEMPLATE_NAME_MAX, NO_BLANKS);
-	char value[65] = "";
+	char value[PROBLEM_SHOWN_MAX];
 	int i;
 
 	if (!name)
 		return;
-	shown(name, value);
+	problem_shown(name, value);
 	i = find_action(r->t, name);
 	if (i < 0) {
 		if (!r->actions_cut)

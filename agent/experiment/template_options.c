@@ -13,13 +13,13 @@
 
 static void tell_sources(struct reading *r, const char *path, const char *source)
 {
-	char known[200] = "none", value[65] = "";
-	struct text t = TEXT(known), v = TEXT(value);
+	char known[200] = "none", value[PROBLEM_SHOWN_MAX];
+	struct text t = TEXT(known);
 
 	t.length = strlen(known);
 	for (size_t i = 0; i < n_probe_types; i++)
 		text_add(&t, ", %s", probe_types[i]->source);
-	text_add_escaped(&v, source);
+	problem_shown(source, value);
 	problems_add(r->problems, ERROR_VALIDATION, path, "%s is no source; allowed: %s", value,
 		     known);
 }

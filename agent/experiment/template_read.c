@@ -85,15 +85,6 @@ bool read_members(struct reading *r, const cJSON *json, const char *path,
 	return true;
 }
 
-static size_t characters(const char *s)
-{
-	size_t n = 0;
-
-	for (; *s; s++)
-		n += ((unsigned char)*s & 0xc0) != 0x80;
-	return n;
-}
-
 const char *read_text(struct reading *r, const cJSON *json, const char *path, size_t least,
 		      size_t most, enum blanks blanks)
 {
@@ -105,7 +96,7 @@ const char *read_text(struct reading *r, const cJSON *json, const char *path, si
 		tell_type(r, json, path, "text");
 		return NULL;
 	}
-	n = characters(json->valuestring);
+	n = str_characters(json->valuestring);
 	if (n < least || n > most) {
 		problems_add(r->problems, ERROR_VALIDATION, path,
 			     "%zu characters; allowed: %zu to %zu", n, least, most);
@@ -121,8 +112,8 @@ const char *read_text(struct reading *r, const cJSON *json, const char *path, si
 
 int read_choice(struct reading *r, const cJSON *json, const char *path, const char *const *values)
 {
-	char known[120], shown[65] = "";
-	struct text t = TEXT(known), s = TEXT(shown);
+	char known[120], shown[PROBLEM_SHOWN_MAX];
+	struct text t = TEXT(known);
 
 	if (!cJSON_IsString(json)) {
 		tell_type(r, json, path, "text");
@@ -133,7 +124,7 @@ int read_choice(struct reading *r, const cJSON *json, const char *path, const ch
 			return i;
 		text_add(&t, "%s%s", i ? ", " : "", values[i]);
 	}
-	text_add_escaped(&s, json->valuestring);
+	problem_shown(json->valuestring, shown);
 	problems_add(r->problems, ERROR_VALIDATION, path, "%s is none of them; allowed: %s", shown,
 		     known);
 	return -1;
@@ -167,7 +158,7 @@ static void check_tag(struct reading *r, const cJSON *all, const cJSON *tag, con
 		      bool own)
 {
 	char at[PROBLEM_PATH_MAX];
-	size_t n = characters(tag->string);
+	size_t n = str_characters(tag->string);
 
 	problem_path(at, path, tag->string);
 	if (n < 1 || n > TAG_KEY_MAX)

@@ -46,27 +46,26 @@ int template_selection(const char *text, enum selection_kind *ret, unsigned *ret
 static void read_selection(struct reading *r, const cJSON *json, const char *path,
 			   struct template_target *t)
 {
-	char at[PROBLEM_PATH_MAX], shown[65] = "";
-	struct text s = TEXT(shown);
+	char at[PROBLEM_PATH_MAX], shown[PROBLEM_SHOWN_MAX];
 	const char *text;
 
 	problem_path(at, path, "selectionMode");
 	text = read_text(r, json, at, 1, 64, NO_BLANKS);
 	if (!text || template_selection(text, &t->selection, &t->selection_n) == 0)
 		return;
-	text_add_escaped(&s, text);
+	problem_shown(text, shown);
 	problems_add(r->problems, ERROR_VALIDATION, at,
 		     "%s is no selection; allowed: ALL, COUNT(n), PERCENT(n of 1 to 100)", shown);
 }
 
 static void tell_types(struct reading *r, const char *path, const char *name)
 {
-	char known[240], shown[65] = "";
-	struct text t = TEXT(known), s = TEXT(shown);
+	char known[240], shown[PROBLEM_SHOWN_MAX];
+	struct text t = TEXT(known);
 
 	for (size_t i = 0; i < n_resource_types; i++)
 		text_add(&t, "%s%s", i ? ", " : "", resource_types[i]->name);
-	text_add_escaped(&s, name);
+	problem_shown(name, shown);
 	problems_add(r->problems, ERROR_VALIDATION, path, "%s is no type of resource; allowed: %s",
 		     shown, known);
 }
@@ -290,7 +289,7 @@ static void read_target(struct reading *r, const cJSON *json, const char *path,
 		{"resourceTags", false}, {"filters", false},      {"parameters", false},
 	};
 	const cJSON *m[ARRAY_SIZE(members)];
-	size_t before = r->problems->n + r->problems->dropped;
+	size_t before = problems_count(r->problems);
 
 	t->parameters = &no_members;
 	if (!read_members(r, json, path, members, ARRAY_SIZE(members), m))
@@ -301,7 +300,7 @@ static void read_target(struct reading *r, const cJSON *json, const char *path,
 	read_target_tags(r, m[3], path, t);
 	read_filters(r, m[4], path, t);
 	read_parameters(r, m[5], path, t);
-	if (before == r->problems->n + r->problems->dropped)
+	if (before == problems_count(r->problems))
 		check_criteria(r, path, t);
 }
 

@@ -226,3 +226,12 @@ bool str_is_utf8(const char *s, size_t length)
 	}
 	return true;
 }
+
+size_t str_characters(const char *s)
+{
+	size_t n = 0;
+
+	for (; *s; s++)
+		n += ((unsigned char)*s & 0xc0) != 0x80;
+	return n;
+}

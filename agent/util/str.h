@@ -53,6 +53,9 @@ void str_make_line(char *s);
 /* Replaces what is not well-formed UTF-8 (process names may be any bytes) with '?'. */
 void str_make_utf8(char *s);
 
+/* How many characters, of UTF-8. */
+size_t str_characters(const char *s);
+
 /* Is `s` well-formed UTF-8? */
 bool str_is_utf8(const char *s, size_t length);
 

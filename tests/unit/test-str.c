@@ -273,6 +273,13 @@ static void test_utf8(void **state)
 	assert_true(str_is_utf8("a\0b", 3));
 }
 
+static void test_characters(void **state)
+{
+	assert_int_equal(str_characters(""), 0);
+	assert_int_equal(str_characters("abc"), 3);
+	assert_int_equal(str_characters("a\xc3\xa4\xf0\x9f\x98\x80"), 3);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -282,7 +289,7 @@ int main(void)
 		cmocka_unit_test(test_u64),        cmocka_unit_test(test_i64),
 		cmocka_unit_test(test_double),     cmocka_unit_test(test_items),
 		cmocka_unit_test(test_items_stop), cmocka_unit_test(test_items_length),
-		cmocka_unit_test(test_utf8),
+		cmocka_unit_test(test_utf8),       cmocka_unit_test(test_characters),
 	};
 
 	return cmocka_run_group_tests_name("str", tests, NULL, NULL);
