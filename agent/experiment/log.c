@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "experiment/disk_thread.h"
+#include "experiment/log_cloud.h"
 #include "experiment/log_files.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
@@ -39,6 +40,7 @@ struct experiment_log {
 	struct disk_job *first, **end; /* what waits for the thread */
 	size_t n_jobs, bytes, n_readings;
 	struct log_listener *listeners;
+	struct log_cloud *to_cloud; /* NULL: nothing leaves the host */
 	uint64_t lost, lost_before; /* and when it was said last that they are kept again, at: */
 	uint64_t said_ns;
 	int health;
@@ -277,6 +279,17 @@ static void tell_listeners(const struct experiment_log *l, const char *id, const
 	}
 }
 
+static void tell_cloud(struct experiment_log *l, const char *id, const char *type,
+		       const cJSON *configuration, const char *line, const struct timespec *now)
+{
+	if (!l->to_cloud || l->stopped)
+		return;
+	log_cloud_add(l->to_cloud, configuration, id, line,
+		      (int64_t)(timespec_ns(now) / NSEC_PER_MSEC));
+	if (str_eq(type, LOG_EXPERIMENT_END))
+		log_cloud_end(l->to_cloud, id);
+}
+
 void experiment_log(struct experiment_log *l, const char *experiment_id, const char *type,
 		    cJSON *details, const cJSON *configuration)
 {
@@ -291,6 +304,7 @@ void experiment_log(struct experiment_log *l, const char *experiment_id, const c
 	}
 	if (line) {
 		tell_listeners(l, experiment_id, line);
+		tell_cloud(l, experiment_id, type, configuration, line, &now);
 		r = append(l, experiment_id, line);
 	}
 	if (r < 0)
@@ -356,31 +370,44 @@ void experiment_log_prune(struct experiment_log *l, time_t before)
 	enqueue(l, j);
 }
 
-int experiment_log_start(uv_loop_t *loop, const char *state_dir, struct cloud *cloud,
-			 const struct identity *identity, struct experiment_log **ret)
-{
-	struct experiment_log *l = calloc(1, sizeof(*l));
-	struct log_files *files = log_files_new(state_dir);
-	int r = -ENOMEM;
-
-	if (l && files) {
-		l->end = &l->first;
-		r = disk_thread_start(loop, &work, files, on_batch, l, &l->thread);
-	}
-	if (r < 0) {
-		log_files_free(files);
-		free(l);
-		return r;
-	}
-	*ret = l;
-	return 0;
-}
-
 /* What the thread still has: it is told, and the thread's to free. */
 static void on_left(const struct disk_job *batch, void *arg)
 {
 	for (; batch; batch = batch->next)
 		tell(arg, (const struct log_reading *)batch, -ECANCELED);
+}
+
+static int start_files(struct experiment_log *l, uv_loop_t *loop, const char *state_dir)
+{
+	struct log_files *files = log_files_new(state_dir);
+	int r = -ENOMEM;
+
+	l->end = &l->first;
+	if (files)
+		r = disk_thread_start(loop, &work, files, on_batch, l, &l->thread);
+	if (r < 0)
+		log_files_free(files);
+	return r;
+}
+
+int experiment_log_start(uv_loop_t *loop, const char *state_dir, struct cloud *cloud,
+			 const struct identity *identity, struct experiment_log **ret)
+{
+	struct experiment_log *l = calloc(1, sizeof(*l));
+	int r = l ? start_files(l, loop, state_dir) : -ENOMEM;
+
+	if (r == 0 && cloud) {
+		r = log_cloud_start(cloud, identity, &l->to_cloud);
+		if (r < 0)
+			(void)disk_thread_end(l->thread, clock_ns(CLOCK_MONOTONIC) + STOP_WAIT_NS,
+					      on_left);
+	}
+	if (r < 0) {
+		free(l);
+		return r;
+	}
+	*ret = l;
+	return 0;
 }
 
 static void cancel(struct experiment_log *l, struct disk_job *batch)
@@ -410,9 +437,12 @@ void experiment_log_stop(struct experiment_log *l)
 	}
 	(void)disk_thread_end(l->thread, until_ns, on_left);
 	cancel(l, steal_pointer(l->first));
+	log_cloud_stop(l->to_cloud);
 }
 
 void experiment_log_free(struct experiment_log *l)
 {
+	if (l)
+		log_cloud_free(l->to_cloud);
 	free(l);
 }

@@ -25,7 +25,8 @@ struct experiment_log; /* all of it: one for the daemon */
 struct cloud;
 struct identity;
 
-/* `cloud` may be NULL: then nothing leaves the host. */
+/* `cloud` may be NULL: then nothing leaves the host. It and `identity` outlive the log. Returns 0,
+ * or a negative errno: out of memory, of threads, of descriptors. */
 int experiment_log_start(uv_loop_t *loop, const char *state_dir, struct cloud *cloud,
 			 const struct identity *identity, struct experiment_log **ret);
 /* What is queued is written, for at most 1 s; readings that are left are told -ECANCELED, from

@@ -10,6 +10,7 @@
 
 #include "cloud/cloud.h"
 #include "experiment/identity.h"
+#include "experiment/log.h"
 #include "experiment/log_cloud.h"
 #include "experiment/log_destination.h"
 #include "util/log.h"
@@ -108,6 +109,41 @@ static void assert_matches(const char *text, const char *pattern)
 	if (regexec(&r, text, 0, NULL, 0) != 0)
 		fail_msg("%s\nis not\n%s", text, pattern);
 	regfree(&r);
+}
+
+/* As it is used: the log hands records on, and says when an experiment is over. */
+static void test_through_the_log(void **state)
+{
+	cJSON *configuration = cJSON_Parse(GROUP("faults/log"));
+	char dir[] = "/tmp/test-log-cloud-XXXXXX", path[sizeof(dir) + 32];
+	struct experiment_log *log;
+	uv_loop_t files;
+
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(uv_loop_init(&files), 0);
+	assert_int_equal(experiment_log_start(&files, dir, cloud, &identity, &log), 0);
+	experiment_log(log, "EXPlog", LOG_EXPERIMENT_START, cJSON_CreateObject(), configuration);
+	experiment_log(log, "EXPlocal", LOG_EXPERIMENT_START, cJSON_CreateObject(), NULL);
+	experiment_log(log, "EXPlog", LOG_EXPERIMENT_END, cJSON_CreateObject(), configuration);
+	cJSON_Delete(configuration);
+	run();
+	assert_matches(
+		dump("faults/log/aws/fis/EXPlog"),
+		"^[0-9]{13} \\{\"id\":\"EXPlog\",\"log_type\":\"experiment-start\",[^\n]*\\}\n"
+		"[0-9]{13} \\{\"id\":\"EXPlog\",\"log_type\":\"experiment-end\",[^\n]*\\}\n$");
+	experiment_log_stop(log);
+	assert_int_equal(uv_run(&files, UV_RUN_DEFAULT), 0);
+	assert_int_equal(uv_loop_close(&files), 0);
+	run();
+	experiment_log_free(log);
+	(void)snprintf(path, sizeof(path), "%s/experiments/EXPlog.ndjson", dir);
+	assert_int_equal(unlink(path), 0);
+	(void)snprintf(path, sizeof(path), "%s/experiments/EXPlocal.ndjson", dir);
+	assert_int_equal(unlink(path), 0);
+	(void)snprintf(path, sizeof(path), "%s/experiments", dir);
+	assert_int_equal(rmdir(path), 0);
+	assert_int_equal(rmdir(dir), 0);
+	assert_string_equal(logged, "");
 }
 
 static void test_s3(void **state)
@@ -353,6 +389,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		LOG_TEST(test_cloudwatch),
+		LOG_TEST(test_through_the_log),
 		LOG_TEST(test_s3),
 		LOG_TEST(test_both),
 		LOG_TEST(test_nowhere),
