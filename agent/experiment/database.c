@@ -15,11 +15,12 @@
 #include "util/clock.h"
 #include "util/str.h"
 
-#define FILE_NAME       "faultd.db"
-#define ASIDE_MAX       9 /* faultd.db.bad, then .bad.2 to .bad.9, where one cannot be replaced */
-#define BUSY_TIMEOUT_MS 200
-#define REOPEN_NS       NSEC_PER_SEC
-#define CHECK_SIZE_MAX  (64LL << 20) /* larger ones are not read as a whole at the start */
+#define FILE_NAME             "faultd.db"
+#define ASIDE_MAX             9 /* faultd.db.bad, then .bad.2 to .bad.9, where one cannot be replaced */
+#define BUSY_TIMEOUT_MS       200
+#define FIRST_BUSY_TIMEOUT_MS 3000 /* one that was killed may still be in the disk */
+#define REOPEN_NS             NSEC_PER_SEC
+#define CHECK_SIZE_MAX        (64LL << 20) /* larger ones are not read as a whole at the start */
 
 enum statement { PUT, DELETE, GET, EACH, _STATEMENT_MAX };
 
@@ -29,7 +30,7 @@ struct database {
 	sqlite3_stmt *statements[_STORE_TABLE_MAX][_STATEMENT_MAX];
 	dev_t dev; /* of the file that is open */
 	ino_t ino;
-	bool was_open, suspect;
+	bool tried, was_open, suspect;
 	int read_only; /* why, or 0 */
 	int failed;    /* of the last attempt to open it */
 	uint64_t again_ns;
@@ -275,7 +276,7 @@ static int connect_with(struct database *d, const char *name, int flags, const c
 	if (r < 0)
 		return r;
 	(void)sqlite3_extended_result_codes(d->db, 1);
-	(void)sqlite3_busy_timeout(d->db, BUSY_TIMEOUT_MS);
+	(void)sqlite3_busy_timeout(d->db, d->tried ? BUSY_TIMEOUT_MS : FIRST_BUSY_TIMEOUT_MS);
 	(void)sqlite3_limit(d->db, SQLITE_LIMIT_WORKER_THREADS, 0);
 	(void)sqlite3_db_config(d->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 	/* The log of one that is damaged is set aside as it is. */
@@ -449,6 +450,7 @@ int database_open(struct database *d)
 		return d->failed;
 	database_close(d);
 	d->failed = open_or_begin_anew(d);
+	d->tried = true;
 	d->again_ns = boot_ns() + REOPEN_NS;
 	if (d->failed == 0) {
 		d->was_open = true;

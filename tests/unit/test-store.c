@@ -849,6 +849,32 @@ static void test_another_process_has_it(void **state)
 	(void)close(ends[1]);
 }
 
+/* One that was killed may be a while in going: the start waits for it. */
+static void test_predecessor_is_going(void **state)
+{
+	int ends[2], status;
+	char byte = 0;
+	pid_t pid;
+
+	assert_int_equal(pipe(ends), 0);
+	pid = fork();
+	if (pid == 0) {
+		open_all();
+		if (put_and_wait("theirs", "1") == 0)
+			(void)!write(ends[1], "", 1);
+		(void)usleep(200000);
+		_exit(0);
+	}
+	assert_int_equal(read(ends[0], &byte, 1), 1);
+	open_all();
+	assert_int_equal(store_health(t.store), 0);
+	assert_non_null(find("theirs"));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	close_store();
+	(void)close(ends[0]);
+	(void)close(ends[1]);
+}
+
 static int threads_of_ours(void)
 {
 	const struct dirent *task;
@@ -996,6 +1022,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_read_only, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_killed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_another_process_has_it, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_predecessor_is_going, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_frozen, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_nothing_after_close, setup, teardown),
 	};
