@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/fs.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <sqlite3.h>
@@ -910,15 +911,11 @@ static void on_tick(uv_timer_t *timer)
 	ticks++;
 }
 
-/* The loop turns, the end comes in time, and the thread that was left behind ends by itself. */
-static void test_frozen(void **state)
+/* One that can be frozen; skips where that may not be. */
+static void mount_ext4(void)
 {
 	char image[80];
-	uv_timer_t tick;
-	uint64_t before;
-	int fd, threads;
 
-	need_mounts();
 	(void)snprintf(image, sizeof(image), "%s.img", t.dir);
 	if (!run_program((const char *[]){"mke2fs", "-q", "-t", "ext4", image, "16M", NULL}) ||
 	    !run_program((const char *[]){"mount", "-o", "loop", image, t.dir, NULL})) {
@@ -926,6 +923,17 @@ static void test_frozen(void **state)
 		skip();
 	}
 	(void)unlink(image);
+}
+
+/* The loop turns, the end comes in time, and the thread that was left behind ends by itself. */
+static void test_frozen(void **state)
+{
+	uv_timer_t tick;
+	uint64_t before;
+	int fd, threads;
+
+	need_mounts();
+	mount_ext4();
 	open_all();
 	threads = threads_of_ours();
 	assert_int_equal(put_and_wait("a", "1"), 0);
@@ -980,6 +988,86 @@ static void test_frozen(void **state)
 	assert_true(run_program((const char *[]){"umount", "-d", t.dir, NULL}));
 }
 
+/* Does a thread of it sleep in the disk? */
+static bool sleeps_in_disk(pid_t pid)
+{
+	char path[64], line[256];
+	const struct dirent *task;
+	bool found = false;
+	DIR *tasks;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+	tasks = opendir(path);
+	assert_non_null(tasks);
+	while ((task = readdir(tasks))) {
+		FILE *f;
+
+		if (task->d_name[0] == '.')
+			continue;
+		(void)snprintf(path, sizeof(path), "/proc/%d/task/%.16s/stat", (int)pid,
+			       task->d_name);
+		f = fopen(path, "re");
+		if (f && fgets(line, sizeof(line), f))
+			found = found || strstr(line, ") D ");
+		if (f)
+			(void)fclose(f);
+	}
+	(void)closedir(tasks);
+	return found;
+}
+
+/* Its thread cannot be killed before the disk answers; what the process had open is closed. */
+static void test_killed_while_frozen(void **state)
+{
+	uint64_t until = boot_ns() + 30 * NSEC_PER_SEC;
+	int go[2], ends[2], fd, status;
+	bool sleeps, closed;
+	struct pollfd end;
+	char byte;
+	pid_t pid;
+
+	need_mounts();
+	if (under_tsan)
+		skip();
+	mount_ext4();
+	assert_int_equal(pipe(go), 0);
+	assert_int_equal(pipe(ends), 0);
+	pid = fork();
+	if (pid == 0) {
+		open_all();
+		if (put_and_wait("a", "1") < 0 || write(ends[1], "", 1) != 1 ||
+		    read(go[0], &byte, 1) != 1)
+			_exit(1);
+		(void)put(STORE_TEMPLATES, "b", 1, "1");
+		for (;;)
+			(void)pause();
+	}
+	(void)close(ends[1]);
+	assert_int_equal(read(ends[0], &byte, 1), 1);
+	fd = open(t.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(ioctl(fd, FIFREEZE, 0), 0);
+	(void)!write(go[1], "", 1);
+	while (!(sleeps = sleeps_in_disk(pid)) && boot_ns() < until)
+		(void)usleep(1000);
+	(void)kill(pid, SIGKILL);
+	end = (struct pollfd){.fd = ends[0], .events = POLLIN};
+	closed = poll(&end, 1, 30000) == 1 && read(ends[0], &byte, 1) == 0;
+	/* It has not ended all the same. */
+	sleeps = sleeps && waitpid(pid, &status, WNOHANG) == 0;
+	(void)ioctl(fd, FITHAW, 0);
+	(void)close(fd);
+	assert_int_equal(waitpid(pid, &status, sleeps ? 0 : WNOHANG), pid);
+	assert_true(sleeps);
+	assert_true(closed);
+	(void)close(ends[0]);
+	(void)close(go[0]);
+	(void)close(go[1]);
+	open_all();
+	assert_non_null(find("a"));
+	close_store();
+	assert_true(run_program((const char *[]){"umount", "-d", t.dir, NULL}));
+}
+
 static void test_nothing_after_close(void **state)
 {
 	open_all();
@@ -1024,6 +1112,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_another_process_has_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_predecessor_is_going, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_frozen, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_killed_while_frozen, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_nothing_after_close, setup, teardown),
 	};
 
