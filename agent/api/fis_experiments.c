@@ -165,7 +165,7 @@ void list_experiments(struct api *api, struct http_request *q, const char *id)
 		last = line;
 		n++;
 	}
-	if (more)
+	if (more && last)
 		fis_page_more(&page, o, last->id, last->created_us);
 	answer_json(q, 200, o);
 }

@@ -25,6 +25,14 @@ AIMED = {"stress": {"actionId": "host:cpu-stress", "targets": {"Instances": "hos
 OTHER = "123456789012"  # no account of ours
 
 
+def end(d):
+    """It ends well, and with sanitizers says nothing, of leaks for instance."""
+    status = d.stop()
+    d.close()
+    assert status == 0, d.log()
+    assert "Sanitizer" not in d.log(), d.log()
+
+
 @pytest.fixture
 def made():
     """Makes faultds, each with its FIS; everything goes at the end."""
@@ -34,7 +42,7 @@ def made():
             config = {**SETTINGS, **settings}
             config["fis"] = {**SETTINGS["fis"], "tags": {"Purpose": "Test"}, **settings.get("fis", {})}
             d = harness.Faultd(pathlib.Path(directory) / "d", config=config)
-            stack.callback(d.close)
+            stack.callback(end, d)
             return Fis(d)
 
         yield make
