@@ -6,6 +6,7 @@ import concurrent.futures
 import contextlib
 import json
 import pathlib
+import random
 import select
 import socket
 import tempfile
@@ -423,6 +424,53 @@ def test_clients_that_leave(fis):
     assert len(made) > 1 and len(set(made)) == len(made)
     wait_for(lambda: fis.ask("UpdateSafetyLeverState", id="default", state={"status": "disengaged", "reason": "y"})[0] == 200,
              "the lever can be moved")
+
+
+TOKENS = [b"{", b"}", b"[", b"]", b'"', b",", b":", b"null", b"true", b"-1", b"1e400", b"0.5", b'""', b"\\u0000", b"\\ud800",
+          b"\xff", b"\x00", b"A" * 3000, b'"tags":', b'"actions":', b'"startAfter":["wait"]', b'"PT0S"', b'"COUNT(0)"']
+
+
+def mutated(dice, text):
+    """A few bytes of it replaced, taken out, doubled, or swapped for what means something to JSON or to FIS."""
+    for _ in range(dice.choice((1, 1, 2, 4))):
+        at = dice.randrange(len(text) + 1)
+        end = min(len(text), at + dice.choice((0, 1, 1, 2, 8, 40)))
+        middle = dice.choice((b"", text[at:end] * 2, dice.choice(TOKENS), bytes([dice.randrange(256)])))
+        text = text[:at] + middle + text[end:]
+    return text
+
+
+def test_mutated_requests(fis):
+    """Whatever comes, the answer is one of FIS's, and what is refused leaves nothing."""
+    dice = random.Random(7)
+    template_id = fis.create(targets=HOST, actions=AIMED, tags={"a": "b"})
+    resource = arn("experiment-template", template_id)
+    seeds = [("POST", "/experimentTemplates", fis.template(targets=HOST, actions={**AIMED, **WAIT}, tags={"a": "b"})),
+             ("PATCH", f"/experimentTemplates/{template_id}", {"actions": AIMED, "targets": HOST, "description": "x"}),
+             ("POST", "/experiments", {"clientToken": "x", "experimentTemplateId": "EXT1", "tags": {"a": "b"}}),
+             ("PATCH", "/safetyLevers/default/state", {"state": {"status": "disengaged", "reason": "x"}}),
+             ("POST", f"/tags/{resource}", {"tags": {"a": "b", "c": "d"}}),
+             ("POST", f"/experimentTemplates/{template_id}/targetAccountConfigurations/123456789012",
+              {"roleArn": "arn:aws:iam::123456789012:role/x", "description": "x"})]  # fmt: skip
+    paths = ["/actions?maxResults=3&nextToken=00", f"/tags/{resource}", "/experiments?experimentTemplateId=EXT1",
+             f"/experimentTemplates/{template_id}/targetAccountConfigurations", "/safetyLevers/default"]
+    allowed = "abcXYZ019/?&=%{}.:-_~+,;@!*()[]".encode()
+    seen = set()
+    for i in range(1500):
+        if i % 3:
+            method, path, body = dice.choice(seeds)
+            status, answer, name = fis.raw(method, path, raw=mutated(dice, json.dumps(body).encode()))
+        else:
+            path = bytes(c for c in mutated(dice, dice.choice(paths).encode()) if c in allowed).decode()
+            status, answer, name = fis.raw(dice.choice(("GET", "DELETE", "POST", "PUT")), "/" + path.lstrip("/"))
+        assert status in (200, 400, 402, 404, 405, 409), (path, status, answer)
+        assert status == 200 or (name and 1 <= len(answer["message"]) <= 1024), (path, answer)
+        seen.add(status)
+        if i % 100 == 0 and template_id not in [t["id"] for t in fis.all("ListExperimentTemplates", "experimentTemplates")]:
+            template_id = fis.create()
+    assert {200, 400, 404} <= seen
+    for t in fis.all("ListExperimentTemplates", "experimentTemplates"):
+        fis("DeleteExperimentTemplate", id=t["id"])  # what was taken is whole
 
 
 def test_lever(fis):
