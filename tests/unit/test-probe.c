@@ -432,14 +432,23 @@ static int64_t measure_reaction(const char *directory, const char *path, const c
 
 static const char *const windows[] = {"500ms", "1s", "5s"};
 
+/* Once in so many times a busy machine leaves us the CPU in time. */
+#define TRIES       5
+#define REACTION_MS 100
+
 static void test_psi_reaction(void **state)
 {
 	char directory[512], path[CGROUP_PATH_MAX];
 
 	for (size_t i = 0; i < COUNT(windows); i++) {
-		make_cgroup(directory, sizeof(directory), path, sizeof(path));
-		assert_true(measure_reaction(directory, path, windows[i], false) < 1000);
-		assert_int_equal(rmdir(directory), 0);
+		int64_t took = INT64_MAX;
+
+		for (int tries = 0; tries < TRIES && took >= REACTION_MS; tries++) {
+			make_cgroup(directory, sizeof(directory), path, sizeof(path));
+			took = measure_reaction(directory, path, windows[i], false);
+			assert_int_equal(rmdir(directory), 0);
+		}
+		assert_true(took < REACTION_MS);
 	}
 }
 
@@ -448,32 +457,40 @@ static const char *the_window;
 
 static void test_psi_privileged(void **state)
 {
-	assert_true(measure_reaction(the_directory, the_path, the_window, true) < 1000);
+	assert_true(measure_reaction(the_directory, the_path, the_window, true) < REACTION_MS);
 }
 
-/* In a process of its own, for which there is no way back. */
-static void test_psi_triggers(void **state)
+/* In a process of its own, for which there is no way back. Returns how many tests failed. */
+static int run_privileged(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_psi_privileged)};
+	int status = 0;
+	pid_t pid;
 
-	for (size_t i = 0; i < COUNT(windows); i++) {
-		int status = 0;
-		pid_t pid;
-
-		make_cgroup(the_directory, sizeof(the_directory), the_path, sizeof(the_path));
-		the_window = windows[i];
+	make_cgroup(the_directory, sizeof(the_directory), the_path, sizeof(the_path));
+	(void)fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		cmocka_set_test_filter(NULL);
+		status = cmocka_run_group_tests(tests, NULL, NULL);
 		(void)fflush(stdout);
-		pid = fork();
-		if (pid == 0) {
-			(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-			cmocka_set_test_filter(NULL);
-			status = cmocka_run_group_tests(tests, NULL, NULL);
-			(void)fflush(stdout);
-			_exit(status);
-		}
-		assert_int_equal(waitpid(pid, &status, 0), pid);
-		assert_int_equal(rmdir(the_directory), 0);
-		assert_int_equal(status, 0);
+		_exit(status);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(rmdir(the_directory), 0);
+	return status;
+}
+
+static void test_psi_triggers(void **state)
+{
+	for (size_t i = 0; i < COUNT(windows); i++) {
+		int failed = 1;
+
+		the_window = windows[i];
+		for (int tries = 0; tries < TRIES && failed; tries++)
+			failed = run_privileged();
+		assert_int_equal(failed, 0);
 	}
 }
 
