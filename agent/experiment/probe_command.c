@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* host:command: a program of the operator's, out of one directory, says whether all is well: status
  * 0, or another one and, on the first line of its output, why. It is given nothing: no arguments,
- * no environment, no descriptors but /dev/null and the pipe. Whoever may write there may run code
- * as faultd, so that only root (or faultd's own user) may. */
+ * no environment, no descriptors but /dev/null and the pipe. Its priority stays ours, for the CPU
+ * may be what a fault takes; the OOM killer takes it first. It is looked at and started in a
+ * thread: the disk it is on may be what a fault holds up. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
