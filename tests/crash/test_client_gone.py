@@ -122,10 +122,11 @@ def test_lease_not_renewed(kind, targets, private):
         assert d.request("POST", f"/v1/faults/{fault['id']}/renew")[0] == 200
         time.sleep(0.1)
     assert target.off() and d.show(fault)["state"] == "active"
+    asked = time.monotonic()
     assert d.request("POST", f"/v1/faults/{fault['id']}/renew")[0] == 200
     expires = time.monotonic() + 1.0
     _watch_back(target, expires, AT_ONCE, kind, "lease not renewed")
-    assert time.monotonic() > expires - 0.1, "it ended before its lease"
+    assert time.monotonic() > asked + 0.9, "it ended before its lease"
     assert d.wait_state(fault, "done")["reason"] == "lease expired"
     target.renew()
     assert_put_back(before, lambda: dump([target]))
@@ -139,6 +140,7 @@ def test_deadline_while_faultd_hangs(kind, targets, private):
     target = targets(kind)
     before = dump([target])
     d = private(target)
+    asked = time.monotonic()
     status, fault = target.start(d, duration="500ms")
     assert status == 201, fault
     shows(target)
@@ -146,13 +148,14 @@ def test_deadline_while_faultd_hangs(kind, targets, private):
     os.kill(d.pid, signal.SIGSTOP)
     # OVERDUE_MS after the deadline, which is well before the heartbeat is missed.
     wait_for(lambda: d.process.poll() is not None, "fenced", HUNG * TOLERANCE)
-    assert time.monotonic() - since > 0.9, "fenced before it was overdue"
+    assert time.monotonic() - asked > 0.9, "fenced before it was overdue"
     _watch_back(target, since, HUNG, kind, "deadline while hung")
     wait_for(lambda: not d.journals(), "the journal is gone")
     target.renew()
     assert_put_back(before, lambda: dump([target]))
 
 
+@pytest.mark.alone  # a hang that gets longer than it is meant to be is fenced
 @pytest.mark.parametrize("kind", ["pause", "loss-clsact", "loss-tcx", "cpu-stress"])
 def test_short_hang_is_survived(kind, targets, private):
     """Stopped for less than the guardian's patience, faultd and its faults go on as if nothing had been."""
@@ -182,6 +185,7 @@ def test_short_hang_is_survived(kind, targets, private):
     assert_put_back(before, lambda: dump([target]))
 
 
+@pytest.mark.alone
 def test_short_hang_over_the_deadline(targets, private):
     """A deadline passes while faultd is stopped, but less than OVERDUE_MS ago: faultd itself ends the fault."""
     target = targets("pause")
