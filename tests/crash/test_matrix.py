@@ -13,11 +13,12 @@ import time
 import crash_lives
 import pytest
 from crash_lives import AT_ONCE, HUNG, KILLED, KINDS, TOLERANCE, Life, count_points, dump, guardian_all, record, shows, spread
+from lib import shards
 from lib.harness import assert_put_back, wait_for
 
 pytestmark = pytest.mark.usefixtures("crash_points")
 
-WIDTH = 12  # lives that hang side by side: each mostly waits
+WIDTH = 5 if shards.inside() else 12  # lives that hang side by side: each mostly waits
 
 
 @pytest.mark.parametrize("kind", KINDS)
