@@ -25,7 +25,7 @@
 #define SAMPLE_MS     50
 #define WINDOW_MIN_MS 500 /* as the kernel has them */
 #define WINDOW_MAX_MS 10000
-#define SAMPLES_MAX   (WINDOW_MAX_MS / SAMPLE_MS + 1)
+#define SAMPLES_MAX   (WINDOW_MAX_MS / SAMPLE_MS + 2)
 #define PATH_SIZE     (CGROUP_MOUNT_MAX + CGROUP_PATH_MAX + 32)
 
 enum psi_resource { PSI_CPU, PSI_MEMORY, PSI_IO };
@@ -253,9 +253,15 @@ static void on_trigger(uv_poll_t *poll, int status, int events)
 		fired(s, c->stall_ms, " or more");
 }
 
+static const struct sample *sample_at(const struct psi_state *s, size_t i)
+{
+	return &s->sample[(s->first + i) % SAMPLES_MAX];
+}
+
+/* Of what is older than the window one is kept. */
 static void add_sample(struct psi_state *s, uint64_t window_ms, uint64_t at_ms, uint64_t total_us)
 {
-	while (s->n > 0 && (s->n == SAMPLES_MAX || at_ms - s->sample[s->first].at_ms > window_ms)) {
+	while (s->n == SAMPLES_MAX || (s->n > 1 && at_ms - sample_at(s, 1)->at_ms >= window_ms)) {
 		s->first = (s->first + 1) % SAMPLES_MAX;
 		s->n--;
 	}
@@ -264,22 +270,38 @@ static void add_sample(struct psi_state *s, uint64_t window_ms, uint64_t at_ms, 
 	s->n++;
 }
 
+/* What was added within the window: of the time between two samples that its beginning lies in, as
+ * much as is inside, which may be the whole of it when faultd itself had to wait. */
+static uint64_t grown_us(const struct psi_state *s, uint64_t window_ms)
+{
+	const struct sample *oldest = sample_at(s, 0), *last = sample_at(s, s->n - 1), *next;
+	uint64_t age_ms = last->at_ms - oldest->at_ms, apart_ms, outside_ms;
+
+	if (age_ms <= window_ms)
+		return last->total_us - oldest->total_us;
+	next = sample_at(s, 1);
+	apart_ms = next->at_ms - oldest->at_ms;
+	outside_ms = age_ms - window_ms;
+	return last->total_us - oldest->total_us -
+	       (next->total_us - oldest->total_us) * outside_ms / apart_ms;
+}
+
 static void on_sample(uv_timer_t *timer)
 {
 	struct psi_state *s = timer->data;
 	const struct psi_params *c = s->p->params;
 	struct pressure now = {0};
 	int r = read_pressure(s->fd, c->kind, &now);
-	uint64_t grown_us;
+	uint64_t grown;
 
 	if (r < 0) {
 		lost(s, r);
 		return;
 	}
 	add_sample(s, c->window_ms, uv_hrtime() / 1000000, now.total_us);
-	grown_us = now.total_us - s->sample[s->first].total_us;
-	if (grown_us >= c->stall_ms * 1000)
-		fired(s, grown_us / 1000, "");
+	grown = grown_us(s, c->window_ms);
+	if (grown >= c->stall_ms * 1000)
+		fired(s, grown / 1000, "");
 }
 
 static int watch_trigger(struct psi_state *s)

@@ -311,6 +311,7 @@ static pid_t start_hog(const char *directory, int start_fd)
 	if (pid != 0)
 		return pid;
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	(void)!nice(10); /* not to the cost of who watches */
 	(void)snprintf(file, sizeof(file), "%s/cgroup.procs", directory ? directory : "");
 	if (directory)
 		put(file, "0");
