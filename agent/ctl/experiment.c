@@ -302,22 +302,60 @@ static int logs(struct ctl *ctl, int argc, char **argv)
 	return r;
 }
 
+static char *list_text(const cJSON *list, const char *before)
+{
+	_cleanup_(freep) char *items = json_plain(list);
+
+	return cJSON_GetArraySize(list) ? textf("%s %s", before, items) : textf("%s", "");
+}
+
+static void print_plan(const cJSON *x)
+{
+	struct table t = {.columns = 4};
+	const cJSON *a;
+
+	cJSON_ArrayForEach(a, json_object(x, "actions"))
+	{
+		const cJSON *targets = json_object(a, "targets");
+		const char *target =
+			targets && targets->child ? json_text(targets, targets->child->string) : "";
+		_cleanup_(freep) char *after = list_text(json_list(a, "startAfter"), "after");
+
+		table_cell(&t, PLAIN, "%s", a->string);
+		table_cell(&t, PLAIN, "%s", json_text(a, "actionId"));
+		table_cell(&t, PLAIN, "%s%s", *target ? "on " : "", target);
+		table_cell(&t, PLAIN, "%s", after);
+	}
+	out_line(BOLD, "would run");
+	table_print(&t, 2);
+}
+
 /* skip-all: what would be aimed at, by a run of which every action is skipped. */
 static int preview(struct ctl *ctl, int argc, char **argv)
 {
 	struct starting s = {.skip_all = true, .tags = must(cJSON_CreateObject())};
 	_cleanup_(freep) char *id = NULL;
-	int r = read_arguments(argc, argv, &s);
+	struct answer a = {0};
+	int r = read_arguments(argc, argv, &s), code;
 
 	if (r == 0)
 		r = start_one(ctl, &s, &id);
 	cJSON_Delete(s.tags);
 	if (r)
 		return r;
-	r = watch_experiment(ctl, id, true);
-	if (r == EXIT_DONE && !ctl->json)
-		r = show_targets(ctl, id);
-	return r;
+	code = await_experiment(ctl, id);
+	if (ctl->json)
+		return code;
+	r = get(ctl, id, &a);
+	if (r)
+		return r;
+	if (code == EXIT_DONE)
+		print_plan(json_object(a.json, "experiment"));
+	else
+		out_error("%s", json_text(json_object(json_object(a.json, "experiment"), "state"),
+					  "reason"));
+	answer_done(&a);
+	return code == EXIT_DONE ? show_targets(ctl, id) : code;
 }
 
 int cmd_experiment(struct ctl *ctl, int argc, char **argv)

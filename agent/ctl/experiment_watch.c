@@ -17,7 +17,7 @@
 struct watching {
 	struct ctl *ctl;
 	const char *id;
-	bool owned, interrupted, stopping, left;
+	bool owned, silent, interrupted, stopping, left;
 	bool stale, asking; /* something happened since it was asked */
 	cJSON *experiment;
 };
@@ -35,7 +35,7 @@ static void draw(const struct watching *w)
 
 static bool drawing(const struct watching *w)
 {
-	return !w->ctl->json && out_is_terminal();
+	return !w->ctl->json && !w->silent && out_is_terminal();
 }
 
 static const char *detail(const cJSON *record, const char *state, const char *key)
@@ -78,7 +78,7 @@ static int on_line(void *data, const char *line, size_t len)
 	w->stale = true;
 	if (w->ctl->json)
 		out_json(line, len);
-	else if (!drawing(w))
+	else if (!drawing(w) && !w->silent)
 		say(record);
 	return ferror(stdout) ? 1 : 0;
 }
@@ -203,9 +203,9 @@ static int ended(struct watching *w, int r, const struct http_answer *answer)
 	return EXIT_LOST;
 }
 
-int watch_experiment(struct ctl *ctl, const char *id, bool owned)
+static int follow(struct ctl *ctl, const char *id, bool owned, bool silent)
 {
-	struct watching w = {.ctl = ctl, .id = id, .owned = owned, .stale = true};
+	struct watching w = {.ctl = ctl, .id = id, .owned = owned, .silent = silent, .stale = true};
 	const struct http_watcher watcher = {on_line, on_signal, on_tick, &w};
 	_cleanup_(freep) char *path = must(http_path("/v1/experiments/", id, "/log?follow=true"));
 	struct http_answer answer = {0};
@@ -215,4 +215,14 @@ int watch_experiment(struct ctl *ctl, const char *id, bool owned)
 	http_answer_done(&answer);
 	cJSON_Delete(w.experiment);
 	return r;
+}
+
+int watch_experiment(struct ctl *ctl, const char *id, bool owned)
+{
+	return follow(ctl, id, owned, false);
+}
+
+int await_experiment(struct ctl *ctl, const char *id)
+{
+	return follow(ctl, id, true, true);
 }

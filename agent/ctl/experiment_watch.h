@@ -12,4 +12,7 @@
  * second one leaves. Else the first one leaves. Returns the exit code of its end. */
 int watch_experiment(struct ctl *ctl, const char *id, bool owned);
 
+/* The same, owned, without a word about how it goes. */
+int await_experiment(struct ctl *ctl, const char *id);
+
 #endif

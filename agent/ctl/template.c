@@ -107,11 +107,12 @@ static int delete (struct ctl *ctl, int argc, char **argv)
 
 static void print_problems(const char *path, const cJSON *json)
 {
-	const cJSON *p;
+	const cJSON *p, *problems = json_list(json, "problems");
+	int n = cJSON_GetArraySize(problems);
 
-	out_error("%s: %d things are wrong", path, cJSON_GetArraySize(json_list(json, "problems")));
-	cJSON_ArrayForEach(p, json_list(json, "problems"))
-		out_note("  %s: %s", json_text(p, "path"), json_text(p, "text"));
+	out_error("%s: %d problem%s", path, n, n == 1 ? "" : "s");
+	cJSON_ArrayForEach(p, problems)
+		out_note("  %s: %s", json_text(p, "path"), json_text(p, "message"));
 }
 
 static int validate(struct ctl *ctl, int argc, char **argv)

@@ -156,7 +156,7 @@ static char *time_text(const struct span *s, double now)
 	bool waits = strcmp(s->status, "pending") == 0;
 
 	if (is_over(s->status))
-		return textf("%s", s->reason);
+		return textf("%s", strcmp(s->status, "completed") == 0 ? "" : s->reason);
 	if (waits && s->known && s->start > now) {
 		_cleanup_(freep) char *in = human_time((s->start - now) * 1000);
 

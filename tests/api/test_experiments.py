@@ -413,7 +413,8 @@ def test_faultctl(fast, tmp_path):
     assert "Then" in fast.d.ctl("experiment", "show", x, check=True).stdout
     logs = fast.d.ctl("experiment", "logs", x, check=True).stdout.splitlines()
     assert json.loads(logs[-1])["log_type"] == "experiment-end"
-    assert "completed" in fast.d.ctl("experiment", "preview", path, check=True).stdout
+    preview = fast.d.ctl("experiment", "preview", path, check=True).stdout
+    assert preview.split() == ["would", "run", "Wait", "aws:fis:wait", "Then", "aws:fis:wait", "after", "Wait"]
     t = fast.d.ctl("template", "create", path, check=True).stdout.strip()
     assert t in fast.d.ctl("template", "list", check=True).stdout
     assert json.loads(fast.d.ctl("template", "show", t, check=True).stdout)["id"] == t
