@@ -36,7 +36,7 @@ done
 
 export PYTHONDONTWRITEBYTECODE=1
 build=${FAULTD_TEST_BUILD:-$top/build}
-workers=${FAULTD_TEST_WORKERS:-$(($(nproc) < 3 ? 2 * $(nproc) : 6))} # tests side by side
+workers=${FAULTD_TEST_WORKERS:-$(($(nproc) < 5 ? $(nproc) + 1 : 6))} # tests side by side
 failed=()
 passed=()
 unsteady=()
