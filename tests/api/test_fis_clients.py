@@ -183,7 +183,9 @@ def test_the_cli(cli, tmp_path):
     wait_for(lambda: cli("get-experiment", "--id", x)["experiment"]["state"]["status"] == "running", "running", timeout=60)
     cli("stop-experiment", "--id", x)
     wait_for(lambda: cli("get-experiment", "--id", x)["experiment"]["state"]["status"] == "stopped", "stopped", timeout=60)
-    assert len(cli("list-actions", "--page-size", "3")["actions"]) > 10
+    page = cli("list-actions", "--max-results", "3")
+    assert len(page["actions"]) == 3
+    assert cli("list-actions", "--next-token", page["nextToken"])["actions"][0] not in page["actions"]
     assert cli("get-target-resource-type", "--resource-type", "host:process")["targetResourceType"]
     cli("get-experiment", "--id", "EXPnothing", fails="ResourceNotFoundException")
     cli("list-actions", "--max-results", "0", fails="maxResults")
