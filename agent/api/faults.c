@@ -342,17 +342,6 @@ void recover(struct api *api, struct http_request *q, const char *id)
 	end_all(api, q, true);
 }
 
-/* To renew is to go on starting it. */
-static bool may_go_on(struct api *api, const struct http_request *q, const struct fault *f,
-		      struct error *e)
-{
-	cJSON *parameters = schema_print(f->action->rows, f->action->n_rows, f->params);
-	bool yes = may_start_fault(api, q, f->action, parameters, f->duration_ms, e);
-
-	cJSON_Delete(parameters);
-	return yes;
-}
-
 void renew_fault(struct api *api, struct http_request *q, const char *id)
 {
 	struct fault *f = find(api, q, id);
@@ -361,7 +350,8 @@ void renew_fault(struct api *api, struct http_request *q, const char *id)
 
 	if (!f)
 		return;
-	if (!may_go_on(api, q, f, &e)) {
+	/* To renew is to go on starting it. */
+	if (!may_start_fault(api, q, f->action, f->params, f->duration_ms, &e)) {
 		answer_error(q, &e);
 		return;
 	}

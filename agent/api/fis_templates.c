@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* CreateExperimentTemplate, Get-, List-, Update- and DeleteExperimentTemplate. What is changed is
  * answered when it is on disk, whether its client is still there or not. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "api/fis.h"
+#include "experiment/action_values.h"
 #include "experiment/template.h"
 #include "util/str.h"
 
-#define VALUES_MAX 80
-#define TOKEN_MAX  1024
+#define TOKEN_MAX 1024
 
 /* A change on its way to the disk, or a request that waits for one. */
 struct fis_change {
@@ -176,69 +175,35 @@ void fis_replace_template(struct api *api, struct http_request *q, struct templa
 	keep_request(c);
 }
 
-/* "aws:ec2:stop-instances" is of ec2, "host:wait" of host. */
-static const char *service_of(const char *action_id, char *ret, size_t size)
+/* Who may define which fault: asked of an action of a template. */
+static bool may_have_action(struct api *api, struct http_request *q, const char *operation,
+			    const struct template *t, const struct template_action *a)
 {
-	const char *from = str_starts(action_id, "aws:") ? action_id + 4 : action_id;
+	char arn[ARN_MAX];
+	struct access_question question = {
+		.action = operation,
+		.resource = identity_fis_arn(experiments_identity(api->experiments), "action",
+					     a->kind->id, arn),
+		.request_tags = t->tags};
+	struct action_values values;
+	bool yes;
 
-	(void)str_copy(ret, size, from);
-	ret[strcspn(ret, ":")] = '\0';
-	return ret;
-}
-
-/* What an action asks for, for conditions. */
-struct action_values {
-	struct access_value value[VALUES_MAX];
-	char name[VALUES_MAX][96];
-	char service[32], duration[24];
-	size_t n;
-};
-
-static void add_value(struct action_values *v, const char *key, const char *value)
-{
-	if (v->n < VALUES_MAX)
-		v->value[v->n++] = (struct access_value){key, value};
-}
-
-static void take_values(const struct template *t, const struct template_action *a,
-			struct action_values *v)
-{
-	v->n = 0;
-	add_value(v, "fis:Service", service_of(a->kind->id, v->service, sizeof(v->service)));
-	if (a->duration_ms) {
-		(void)snprintf(v->duration, sizeof(v->duration), "%.3f",
-			       (double)a->duration_ms / 1000);
-		add_value(v, "fis:Duration", v->duration);
+	if (action_values_of_template(t, a, &values) < 0) {
+		fis_out_of_memory(q);
+		return false;
 	}
-	for (size_t i = 0; a->target >= 0 && i < t->targets[a->target].n_arns; i++)
-		add_value(v, "fis:Targets", t->targets[a->target].arns[i]);
-	for (const cJSON *p = a->parameters->child; p && v->n < VALUES_MAX; p = p->next) {
-		if (!cJSON_IsString(p))
-			continue;
-		(void)snprintf(v->name[v->n], sizeof(v->name[0]), "fis:Parameter/%.80s", p->string);
-		if (str_eq(p->string, "percentage"))
-			add_value(v, "fis:Percentage", p->valuestring);
-		add_value(v, v->name[v->n], p->valuestring);
-	}
+	question.values = values.value;
+	question.n_values = values.n;
+	yes = fis_may(api, q, &question);
+	action_values_done(&values);
+	return yes;
 }
 
-/* Who may define which fault: asked of every action of the template. */
 static bool may_have_actions(struct api *api, struct http_request *q, const char *operation,
 			     const struct template *t)
 {
-	const struct identity *id = experiments_identity(api->experiments);
-	struct action_values values;
-	char arn[ARN_MAX];
-
 	for (size_t i = 0; i < t->n_actions; i++) {
-		const struct access_question question = {
-			.action = operation,
-			.resource = identity_fis_arn(id, "action", t->actions[i].kind->id, arn),
-			.request_tags = t->tags,
-			.values = values.value,
-			.n_values = (take_values(t, &t->actions[i], &values), values.n)};
-
-		if (!fis_may(api, q, &question))
+		if (!may_have_action(api, q, operation, t, &t->actions[i]))
 			return false;
 	}
 	return true;

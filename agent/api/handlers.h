@@ -36,10 +36,10 @@ void recover(struct api *api, struct http_request *q, const char *id);
 
 void answer_start(struct http_request *q, struct fault *f, unsigned status);
 
-/* may.c: may this caller start a fault of this action? `parameters`: by the action's own names, or
- * NULL. false: the error says so. */
+/* may.c: may this caller start a fault of this action? `params`: of a->params_size.
+ * false: the error says so. */
 bool may_start_fault(struct api *api, const struct http_request *q, const struct action *a,
-		     const cJSON *parameters, uint64_t duration_ms, struct error *e);
+		     const void *params, uint64_t duration_ms, struct error *e);
 bool may_request_fault(struct api *api, const struct http_request *q, const struct request *request,
 		       struct error *e);
 

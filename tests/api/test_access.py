@@ -100,6 +100,30 @@ def test_who_may_define_what(made):
     assert d.get("/experimentTemplates")[1]["experimentTemplates"] == templates
 
 
+def test_limits_of_what_may_be_defined(made):
+    """By the parameters as the action understands them, under whatever name they come."""
+    d = made([allow(["fis:CreateExperimentTemplate", "iam:PassRole"]),
+              allow("fis:CreateExperimentTemplate", effect="Deny", NumericGreaterThan={"fis:Parameter/percent": "50"}),
+              allow("fis:CreateExperimentTemplate", effect="Deny", NumericGreaterThan={"fis:Duration": "120"})])
+    hosts = {"h": {"resourceType": "aws:ec2:instance", "selectionMode": "ALL"}}
+    tasks = {"h": {"resourceType": "aws:ecs:task", "selectionMode": "ALL", "parameters": {"cluster": "c"}}}
+
+    def stress(token, percent, duration="PT2M", kind="host:cpu-stress"):
+        parameters = {"duration": duration, "percent": percent}
+        if kind == "aws:ssm:send-command":
+            parameters = {"duration": duration, "documentArn": "arn:aws:ssm:us-east-1::document/AWSFIS-Run-CPU-Stress",
+                          "documentParameters": json.dumps({"DurationSeconds": "60", "LoadPercent": percent})}
+        task = kind.startswith("aws:ecs:")
+        aimed = {"actionId": kind, "parameters": parameters, "targets": {"Tasks" if task else "Instances": "h"}}
+        return ask(d, "POST", "/experimentTemplates", template(token, targets=tasks if task else hosts, actions={"a": aimed}))
+
+    for i, kind in enumerate(("host:cpu-stress", "aws:ssm:send-command", "aws:ecs:task-cpu-stress")):
+        status, answer = stress(f"a{i}", "50", kind=kind)
+        assert status == 200, answer
+        denied(stress(f"b{i}", "51", kind=kind), "fis:CreateExperimentTemplate", kind)
+        denied(stress(f"c{i}", "50", "PT3M", kind=kind), "fis:CreateExperimentTemplate", kind)
+
+
 def test_who_may_start_what(made):
     """By a tag of the template, in a group; an explicit Deny wins."""
     test = {"StringEquals": {"aws:ResourceTag/Purpose": "Test"}}
