@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Before anything else: may the role do it, and what exactly is aimed at. */
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "experiment/action_values.h"
 #include "experiment/internal.h"
 #include "plan/access.h"
 #include "plan/policy.h"
 #include "util/str.h"
-
-#define VALUES_MAX 32
 
 static int denied(struct experiment *x, const char *location, const char *reason)
 {
@@ -18,62 +16,16 @@ static int denied(struct experiment *x, const char *location, const char *reason
 	return -EACCES;
 }
 
-/* An action's parameters, as conditions ask for them. `names` holds the keys. */
-static size_t parameter_values(const struct template_action *a, struct access_value *values,
-			       char names[][96], char duration[static 24])
-{
-	const cJSON *p;
-	size_t n = 0;
-
-	cJSON_ArrayForEach(p, a->parameters)
-	{
-		if (!cJSON_IsString(p) || n >= VALUES_MAX - 1)
-			continue;
-		(void)snprintf(names[n], 96, "fis:Parameter/%.80s", p->string);
-		values[n] = (struct access_value){names[n], p->valuestring};
-		n++;
-	}
-	if (a->duration_ms) {
-		(void)snprintf(duration, 24, "%" PRIu64, (a->duration_ms + 999) / 1000);
-		values[n++] = (struct access_value){"fis:Duration", duration};
-	}
-	return n;
-}
-
-/* What a document is told is as good as a parameter. */
-static size_t document_values(const struct fis_call *call, struct access_value *values,
-			      char names[][96], char numbers[][32], size_t n)
-{
-	const cJSON *p;
-	size_t first = n;
-
-	cJSON_ArrayForEach(p, call->parameters)
-	{
-		const char *text = cJSON_IsString(p) ? p->valuestring : NULL;
-
-		if (n >= VALUES_MAX - 1 || (!text && !cJSON_IsNumber(p)))
-			continue;
-		if (!text) {
-			(void)snprintf(numbers[n], 32, "%.15g", p->valuedouble);
-			text = numbers[n];
-		}
-		(void)snprintf(names[n], 96, "fis:Parameter/%.80s", p->string);
-		values[n] = (struct access_value){names[n], text};
-		n++;
-	}
-	return n - first;
-}
-
 static int check_resource(struct experiment *x, const struct access_role *role, size_t i,
-			  const struct access_value *values, size_t n, const char *resource,
+			  const struct action_values *values, const char *resource,
 			  const cJSON *tags)
 {
 	const struct access_question q = {.action = x->template->actions[i].kind->id,
 					  .resource = resource,
 					  .resource_tags = tags,
 					  .request_tags = x->tags,
-					  .values = values,
-					  .n_values = n};
+					  .values = values->value,
+					  .n_values = values->n};
 	char location[160];
 	struct error e;
 
@@ -86,28 +38,22 @@ static int check_resource(struct experiment *x, const struct access_role *role, 
 static int check_action(struct experiment *x, const struct access_role *role, size_t i)
 {
 	const struct template_action *a = &x->template->actions[i];
-	struct access_value values[VALUES_MAX];
-	char names[VALUES_MAX][96], numbers[VALUES_MAX][32], duration[24], arn[ARN_MAX];
-	struct problems problems = {0};
-	struct fis_call call = {0};
-	size_t n = parameter_values(a, values, names, duration);
-	int r = 0;
+	const struct identity *id = &x->owner->identity;
+	struct action_values values;
+	char arn[ARN_MAX];
+	int r = action_values_of_template(x->template, a, &values);
 
-	if (a->kind->kind == FIS_SEND_COMMAND &&
-	    fis_call_parse(a->kind, a->target < 0 ? NULL : x->template->targets[a->target].type,
-			   a->parameters, "", &call, &problems) == 0)
-		n += document_values(&call, values, names, numbers, n);
+	if (r < 0)
+		return denied(x, a->name, "out of memory");
 	if (a->target < 0)
-		r = check_resource(
-			x, role, i, values, n,
-			identity_fis_arn(&x->owner->identity, "action", a->kind->id, arn), NULL);
+		r = check_resource(x, role, i, &values,
+				   identity_fis_arn(id, "action", a->kind->id, arn), NULL);
 	for (size_t j = 0; r == 0 && a->target >= 0 && j < x->targets[a->target].resources.n; j++) {
 		const struct resource *res = &x->targets[a->target].resources.resource[j];
 
-		r = check_resource(x, role, i, values, n, res->arn[0] ? res->arn : "*", res->tags);
+		r = check_resource(x, role, i, &values, res->arn[0] ? res->arn : "*", res->tags);
 	}
-	fis_call_done(&call);
-	problems_done(&problems);
+	action_values_done(&values);
 	return r;
 }
 

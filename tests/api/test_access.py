@@ -124,6 +124,32 @@ def test_limits_of_what_may_be_defined(made):
         denied(stress(f"c{i}", "50", "PT3M", kind=kind), "fis:CreateExperimentTemplate", kind)
 
 
+def test_limits_of_a_role(made):
+    """The same, for what an experiment does: a document's parameters are the action's."""
+    role = "arn:aws:iam::000000000000:role/small"
+    d = made(roles={role: {"Statement": [{
+        "Effect": "Allow", "Action": "aws:ssm:send-command", "Resource": "arn:aws:ec2:*:*:instance/*",
+        "Condition": {"NumericLessThanEquals": {"fis:Parameter/percent": "10"}}}]}})  # fmt: skip
+
+    def run(percent):
+        t = template(percent, roleArn=role, targets={"h": {"resourceType": "aws:ec2:instance", "selectionMode": "ALL"}},
+                     actions={"a": {"actionId": "aws:ssm:send-command", "targets": {"Instances": "h"}, "parameters": {
+                         "duration": "PT1M", "documentArn": "arn:aws:ssm:us-east-1::document/AWSFIS-Run-CPU-Stress",
+                         "documentParameters": json.dumps({"DurationSeconds": "60", "LoadPercent": percent, "CPU": "1"})}}})
+        status, answer = d.request("POST", "/experimentTemplates", t)
+        assert status == 200, answer
+        body = {"clientToken": percent, "experimentTemplateId": answer["experimentTemplate"]["id"]}
+        x = d.request("POST", "/experiments", body)[1]["experiment"]["id"]
+        return x, wait_for(lambda: (s := d.get(f"/experiments/{x}")[1]["experiment"]["state"])["status"] in ("running", "failed")
+                           and s, "begun")
+
+    x, state = run("10")
+    assert state["status"] == "running"
+    d.request("DELETE", f"/experiments/{x}")
+    _, state = run("11")
+    assert (state["status"], state["error"]["code"]) == ("failed", "AuthorizationFailure")
+
+
 def test_who_may_start_what(made):
     """By a tag of the template, in a group; an explicit Deny wins."""
     test = {"StringEquals": {"aws:ResourceTag/Purpose": "Test"}}
