@@ -326,7 +326,9 @@ static void end_all(struct api *api, struct http_request *q, bool retry)
 		if (fault_is_open(f))
 			add_id(s, f);
 	}
-	faults_stop_all(api->faults, stopped_by(q, reason, sizeof(reason)));
+	/* What has more to begin would begin it when this is over. */
+	experiments_stop_all(api->experiments, stopped_by(q, reason, sizeof(reason)));
+	faults_stop_all(api->faults, reason);
 	if (retry)
 		faults_retry(api->faults);
 	answer_or_wait(s);

@@ -74,6 +74,7 @@ struct experiment *experiments_find(struct experiments *all, const char *id);
 size_t experiments_count_active(const struct experiments *all);
 /* StopExperiment: ends it; it is `stopping` or `stopped` by return. One that is over stays. */
 void experiment_stop(struct experiment *x, const char *reason);
+void experiments_stop_all(struct experiments *all, const char *reason); /* each of them */
 
 /* One that is over and no longer in memory: its saved form (see experiment_print()), or NULL when
  * there is none of this id. Called on the loop, not from within this. */

@@ -51,6 +51,7 @@ struct action_run {
 	unsigned n_faults, n_failed; /* that could not be begun, or failed */
 	bool ending;
 	bool is_over; /* an assertion has come out */
+	uint64_t failed_boot_ns; /* when more had failed than may; 0: not so */
 	struct experiment_error error;
 	char why[REASON_MAX]; /* the first failure */
 };
@@ -62,6 +63,7 @@ struct experiment_life {
 	enum run_status end;           /* what it is on its way to; RUN_PENDING: it goes on */
 	bool is_watched;               /* the stop conditions have said how they stand */
 	bool is_changed;               /* since it was told to the store */
+	bool is_refused;               /* the store did not take it, which was said */
 };
 
 /* templates.c */
@@ -123,6 +125,9 @@ void record_action_end(struct experiment *x, size_t i);
 
 /* lever.c */
 void lever_load(struct experiments *all, const cJSON *saved);
+/* Nobody can tell whether it was engaged: then it is, until somebody disengages it. */
+void lever_unknown(struct experiments *all, const char *why);
+void lever_save(struct experiments *all); /* once more: the disk has lost it */
 void lever_turn(struct experiments *all); /* something has ended */
 void lever_free(struct experiments *all);
 

@@ -11,33 +11,52 @@
 #include "util/log.h"
 #include "util/str.h"
 
-void life_save(struct experiment *x)
+static void on_timer(uv_timer_t *timer);
+
+#define SAVE_AGAIN_MS 1000
+/* At most this long libuv's timers are trusted with what is due: they stand still while the machine
+ * sleeps, and what is due does not. */
+#define LOOK_AGAIN_MS 10000
+
+static int save(struct experiment *x)
 {
 	struct experiments *all = x->owner;
-	cJSON *saved;
-	char *text;
+	cJSON *saved = experiment_save(x, &all->identity);
+	char *text = saved ? cJSON_PrintUnformatted(saved) : NULL;
+	int r = text ? store_put(all->store, STORE_EXPERIMENTS, x->id, timespec_us(&x->created_at),
+				 text, NULL, NULL)
+		     : -ENOMEM;
 
-	if (!x->life->is_changed)
-		return;
-	x->life->is_changed = false;
-	saved = experiment_save(x, &all->identity);
-	text = saved ? cJSON_PrintUnformatted(saved) : NULL;
-	if (!text || store_put(all->store, STORE_EXPERIMENTS, x->id, timespec_us(&x->created_at),
-			       text, NULL, NULL) < 0)
-		log_warning("%s: cannot be kept on disk: out of memory", x->id);
 	cJSON_free(text);
 	cJSON_Delete(saved);
+	return r;
+}
+
+/* What cannot be had now (too much waits for the disk, no memory) is tried again, also of one that
+ * is over: on disk it would be running for ever. */
+void life_save(struct experiment *x)
+{
+	struct experiment_life *life = x->life;
+	int r = life->is_changed ? save(x) : 0;
+
+	if (r < 0 && !life->is_refused)
+		log_warning("%s: cannot be kept on disk now: %s", x->id, strerror(-r));
+	life->is_refused = r < 0;
+	life->is_changed = r == -EBUSY || r == -ENOMEM;
+	if (life->is_changed && experiment_is_over(x))
+		(void)uv_timer_start(&life->timer, on_timer, SAVE_AGAIN_MS, 0);
 }
 
 void experiment_changed(struct experiment *x)
 {
 	struct experiments *all = x->owner;
 	struct experiment_line *line = line_find(all, x->id);
+	cJSON *summary = line ? experiment_print_summary(x, &all->identity) : NULL;
 
 	x->life->is_changed = true;
-	if (line) {
+	if (summary) {
 		cJSON_Delete(line->summary);
-		line->summary = experiment_print_summary(x, &all->identity);
+		line->summary = summary;
 	}
 	for (struct experiment_listener *l = all->listeners, *next; l; l = next) {
 		next = l->next;
@@ -137,24 +156,43 @@ void experiment_stop(struct experiment *x, const char *reason)
 	life_end(x, RUN_STOPPED, "", "", reason);
 }
 
-/* The first action that failed, in the template's order, is the reason. */
-static void look_for_failure(struct experiment *x)
+/* The one that failed before any other; TEMPLATE_ACTIONS_MAX: none did. */
+static size_t first_failure(const struct experiment *x)
 {
+	uint64_t first = UINT64_MAX;
+	size_t found = TEMPLATE_ACTIONS_MAX;
+
 	for (size_t i = 0; i < x->template->n_actions; i++) {
 		const struct experiment_action *a = &x->actions[i];
-		const char *name = x->template->actions[i].name;
-		char location[160], reason[REASON_MAX];
+		/* Without a run: there was no memory for it. */
+		uint64_t at = a->run ? a->run->failed_boot_ns : a->status == RUN_FAILED;
 
-		if (a->status != RUN_FAILED)
-			continue;
-		(void)snprintf(location, sizeof(location), "actions.%.64s", name);
-		(void)snprintf(reason, sizeof(reason), "Action %.64s failed: %.400s", name,
-			       a->reason);
-		life_end(x, RUN_FAILED,
-			 a->run && a->run->error.code[0] ? a->run->error.code : "InternalFailure",
-			 location, reason);
-		return;
+		if (at && at < first) {
+			first = at;
+			found = i;
+		}
 	}
+	return found;
+}
+
+/* Looked for as soon as it is known, not when what it did is undone, which may take its time: until
+ * then nothing else would be ended. */
+static void look_for_failure(struct experiment *x)
+{
+	size_t i = first_failure(x);
+	char location[160], reason[REASON_MAX];
+	const struct action_run *run;
+	const char *name;
+
+	if (i == TEMPLATE_ACTIONS_MAX || x->life->end != RUN_PENDING)
+		return;
+	run = x->actions[i].run;
+	name = x->template->actions[i].name;
+	(void)snprintf(location, sizeof(location), "actions.%.64s", name);
+	(void)snprintf(reason, sizeof(reason), "Action %.64s failed: %.400s", name,
+		       run ? run->why : x->actions[i].reason);
+	life_end(x, RUN_FAILED, run && run->error.code[0] ? run->error.code : "InternalFailure",
+		 location, reason);
 }
 
 static void start_ready(struct experiment *x)
@@ -171,9 +209,10 @@ static void start_ready(struct experiment *x)
 							  .n_after = t->actions[i].n_after};
 		n = schedule_ready(all, t->n_actions, TEMPLATE_PARALLEL_MAX, ready,
 				   TEMPLATE_ACTIONS_MAX);
-		for (size_t i = 0; i < n; i++)
+		for (size_t i = 0; i < n && x->life->end == RUN_PENDING; i++) {
 			run_start(x, ready[i]);
-		look_for_failure(x);
+			look_for_failure(x);
+		}
 	}
 }
 
@@ -245,26 +284,45 @@ static void on_timer(uv_timer_t *timer)
 	struct experiment_life *life = timer->data;
 	struct experiment *x = life->experiment;
 
-	if (!x || experiment_is_over(x))
+	if (!x)
 		return;
-	turn(x);
+	if (!experiment_is_over(x))
+		turn(x);
 	life_save(x);
 	if (!experiment_is_over(x))
 		set_timer(x);
 }
 
-/* When the next action's time, or the experiment's, is up. */
-static void set_timer(struct experiment *x)
+static void earlier(uint64_t *at, uint64_t candidate, uint64_t now)
 {
-	uint64_t due = x->life->due_boot_ns, now = boot_ns();
+	if (candidate > now && candidate < *at)
+		*at = candidate;
+}
 
+/* When the next action's time, or the experiment's, is up. What is past does not count: then an
+ * undo is waited for, or a disk, and its end is told. */
+static uint64_t next_due(const struct experiment *x, uint64_t now)
+{
+	uint64_t at = now + LOOK_AGAIN_MS * NSEC_PER_MSEC;
+
+	if (x->life->is_changed)
+		earlier(&at, now + SAVE_AGAIN_MS * NSEC_PER_MSEC, now);
+	if (x->life->end != RUN_PENDING)
+		return at;
+	earlier(&at, x->life->due_boot_ns, now);
 	for (size_t i = 0; i < x->template->n_actions; i++) {
 		const struct action_run *run = x->actions[i].run;
 
-		if (run && run->due_boot_ns && !run_status_is_over(x->actions[i].status) &&
-		    run->due_boot_ns < due)
-			due = run->due_boot_ns;
+		if (run && !run_status_is_over(x->actions[i].status))
+			earlier(&at, run->due_boot_ns, now);
 	}
+	return at;
+}
+
+static void set_timer(struct experiment *x)
+{
+	uint64_t now = boot_ns();
+
 	/* A kick that came during the turn stands. */
 	if (uv_is_active((uv_handle_t *)&x->life->timer) &&
 	    uv_timer_get_due_in(&x->life->timer) == 0)
@@ -272,7 +330,7 @@ static void set_timer(struct experiment *x)
 	/* Never 0: libuv (1.44) runs a timer that its own callback starts with 0 at once, again and
 	 * again, and the loop sees nothing else. */
 	(void)uv_timer_start(&x->life->timer, on_timer,
-			     due > now ? (due - now) / NSEC_PER_MSEC + 1 : 1, 0);
+			     (next_due(x, now) - now) / NSEC_PER_MSEC + 1, 0);
 }
 
 void life_kick(struct experiment *x)

@@ -10,6 +10,8 @@
 #include "plan/policy.h"
 #include "plan/request.h"
 #include "util/clock.h"
+#include "util/log.h"
+#include "util/proc.h"
 #include "util/str.h"
 
 /* A fault that is not begun yet, because names among its peers are being resolved. */
@@ -59,18 +61,21 @@ static const char *failure_code(enum error_code code)
 	}
 }
 
-static void note_failure(struct action_run *run, enum error_code code, const char *why)
-{
-	run->n_failed++;
-	if (run->why[0])
-		return;
-	(void)str_copy(run->why, sizeof(run->why), why);
-	(void)str_copy(run->error.code, sizeof(run->error.code), failure_code(code));
-}
-
 static bool has_failed(const struct action_run *run)
 {
 	return run->n_failed * 100 > run->call.max_errors_percent * run->n_faults;
+}
+
+/* `n_faults` is known by now. */
+static void note_failure(struct action_run *run, enum error_code code, const char *why)
+{
+	run->n_failed++;
+	if (!run->why[0]) {
+		(void)str_copy(run->why, sizeof(run->why), why);
+		(void)str_copy(run->error.code, sizeof(run->error.code), failure_code(code));
+	}
+	if (!run->failed_boot_ns && has_failed(run))
+		run->failed_boot_ns = boot_ns();
 }
 
 static void free_asked(struct asked_fault *asked)
@@ -137,7 +142,6 @@ static void ask_fault(struct action_run *run, const struct resource_type *type, 
 	struct error e = {0};
 	int r = -ENOMEM;
 
-	run->n_faults++;
 	if (!asked) {
 		note_failure(run, ERROR_FAILED, "out of memory");
 		return;
@@ -165,40 +169,88 @@ static void ask_fault(struct action_run *run, const struct resource_type *type, 
 	free_asked(asked);
 }
 
-/* "12,15,99": all of them at once. */
-static char *join(const struct resource_list *l)
+/* A process may have ended since it was chosen, and another one may have its pid by now. */
+static bool is_still_there(const struct resource_type *type, const struct resource *r)
+{
+	const cJSON *start = cJSON_GetObjectItemCaseSensitive(r->properties, "StartTicks");
+	struct proc_stat st;
+	uint64_t pid;
+
+	if (!str_eq(type->name, "host:process") || !cJSON_IsNumber(start))
+		return true;
+	return str_to_u64(r->value, &pid) == 0 && proc_stat_read((pid_t)pid, &st) == 0 &&
+	       (double)st.start == start->valuedouble;
+}
+
+/* Those that are still there; returns how many of RESOURCES_USED_MAX. */
+static size_t values_of(const struct action_run *run, const char **ret)
+{
+	const struct resource_list *l = &run->experiment->targets[template_of(run)->target].resources;
+	const struct resource_type *type = type_of(run);
+	size_t n = 0;
+
+	for (size_t i = 0; i < l->n && n < RESOURCES_USED_MAX; i++) {
+		if (is_still_there(type, &l->resource[i]))
+			ret[n++] = l->resource[i].value;
+		else
+			log_fault(LEVEL_NOTICE, run->experiment->id, template_of(run)->name,
+				  "process %s has ended since it was chosen", l->resource[i].value);
+	}
+	return n;
+}
+
+/* "12,15,99": all of them at once. NULL: out of memory. */
+static char *join(const char *const *values, size_t n)
 {
 	size_t size = 1;
 	struct text t;
 	char *text;
 
-	for (size_t i = 0; i < l->n; i++)
-		size += strlen(l->resource[i].value) + 1;
-	text = malloc(size);
+	for (size_t i = 0; i < n; i++)
+		size += strlen(values[i]) + 1;
+	text = calloc(1, size);
 	t = (struct text){.data = text, .size = size};
-	for (size_t i = 0; text && i < l->n; i++)
-		text_add(&t, "%s%s", i ? "," : "", l->resource[i].value);
+	for (size_t i = 0; text && i < n; i++)
+		text_add(&t, "%s%s", i ? "," : "", values[i]);
 	return text;
+}
+
+static void ask_for_all(struct action_run *run, const char *const *values, size_t n)
+{
+	char *all = join(values, n);
+
+	if (all)
+		ask_fault(run, type_of(run), all);
+	else
+		note_failure(run, ERROR_FAILED, "out of memory");
+	free(all);
+}
+
+/* When more have failed than may, no other is begun. */
+static void ask_for_each(struct action_run *run, const char *const *values, size_t n)
+{
+	run->n_faults = (unsigned)n;
+	for (size_t i = 0; i < n && !has_failed(run); i++)
+		ask_fault(run, type_of(run), values[i]);
 }
 
 static void ask_faults(struct action_run *run)
 {
 	const struct template_action *a = template_of(run);
 	const struct resource_type *type = type_of(run);
-	const struct resource_list *l =
-		a->target < 0 ? NULL : &run->experiment->targets[a->target].resources;
+	const char *values[RESOURCES_USED_MAX];
+	size_t n = type ? values_of(run, values) : 0;
 
-	if (!l) {
+	run->n_faults = 1;
+	if (!type)
 		ask_fault(run, NULL, "");
-	} else if (type->together) {
-		char *all = join(l);
-
-		ask_fault(run, type, all ? all : "");
-		free(all);
-	} else {
-		for (size_t i = 0; i < l->n; i++)
-			ask_fault(run, type, l->resource[i].value);
-	}
+	else if (n == 0)
+		note_failure(run, ERROR_NOT_FOUND,
+			     "Everything that its target was resolved to has ended since.");
+	else if (fis_action_takes_list(a->kind, type))
+		ask_for_all(run, values, n);
+	else
+		ask_for_each(run, values, n);
 }
 
 /* alarmStates: each alarm has to be in one of them. */
@@ -223,10 +275,11 @@ static void on_alarms(const char *const *states, size_t n, const struct error *e
 
 static void ask_alarms(struct action_run *run)
 {
-	int r = alarm_ask(&run->experiment->owner->probe_env, run->call.alarms, run->call.n_alarms,
-			  on_alarms, run, &run->asking);
+	int r;
 
 	run->n_faults = 1;
+	r = alarm_ask(&run->experiment->owner->probe_env, run->call.alarms, run->call.n_alarms,
+		      on_alarms, run, &run->asking);
 	if (r == 0)
 		return;
 	run->is_over = true;
@@ -243,13 +296,14 @@ static void prepare(struct action_run *run)
 {
 	const struct template_action *a = template_of(run);
 	struct problems problems = {0};
-	struct error e;
+	struct error e = {.message = "out of memory"};
+	int r = fis_call_parse(a->kind, type_of(run), a->parameters, "", &run->call, &problems);
 
-	if (fis_call_parse(a->kind, type_of(run), a->parameters, "", &run->call, &problems) < 0) {
-		run->n_faults = 1;
+	run->n_faults = 1;
+	if (r == -EINVAL)
 		problems_error(&problems, &e);
-		note_failure(run, ERROR_VALIDATION, e.message);
-	}
+	if (r < 0)
+		note_failure(run, r == -EINVAL ? ERROR_VALIDATION : ERROR_FAILED, e.message);
 	problems_done(&problems);
 	if (run->call.action_ms)
 		run->due_boot_ns =
@@ -333,8 +387,10 @@ static bool is_done(const struct action_run *run)
 		return false;
 	if (a->kind->kind == FIS_ASSERT_ALARM)
 		return run->is_over;
-	/* A document that runs longer than its action goes on: as with FIS, the action is over. */
-	return a->kind->kind == FIS_SEND_COMMAND || faults_are_over(action_of(run));
+	/* A document that runs longer than its action goes on: as with FIS, the action is over. But
+	 * not before it was begun. */
+	return a->kind->kind == FIS_SEND_COMMAND ? action_of(run)->status == RUN_RUNNING
+						 : faults_are_over(action_of(run));
 }
 
 static void end(struct experiment *x, size_t i, enum run_status status, const char *reason)
