@@ -233,12 +233,28 @@ static bool may_create(struct api *api, struct http_request *q, const struct tem
 	return !t->tags->child || fis_may(api, q, &question);
 }
 
+/* The template that was created with this token, while it is changed or deleted. NULL: none. */
+static const char *find_changing(const struct api *api, const char *token)
+{
+	for (const struct fis_change *c = api->changes; c; c = c->next) {
+		const struct template *t = templates_find(api->experiments, c->template_id);
+
+		if (!c->again && t && str_eq(t->client_token, token))
+			return t->id;
+	}
+	return NULL;
+}
+
+/* Who asks again with a token has its template written again: not as it was before a change that
+ * is under way, and not when it is being deleted. */
 static void create(struct api *api, struct http_request *q, struct template *t, const char *token)
 {
+	const char *changing = find_changing(api, token);
 	struct fis_change *c;
 	struct error e;
 
-	if (!may_create(api, q, t)) {
+	if (!may_create(api, q, t) ||
+	    (changing && fis_template_is_busy(api, q, changing, create_experiment_template, ""))) {
 		template_unref(t);
 		return;
 	}
