@@ -42,8 +42,7 @@ static const struct command {
 	{"stop", "ID...|--all", "undo now, and wait until the host is put back", "", cmd_stop},
 	{"watch", "", "every change of every fault, until Ctrl-C", "", cmd_watch},
 	{"actions", "[NAME]", "what can be injected; of NAME the parameters", "", cmd_actions},
-	{"experiment", "start|preview|list|...",
-	 "run a template's actions on their targets, and watch",
+	{"experiment", "start|preview|...", "a template's actions on their targets",
 	 "  start FILE|ID     start it and watch; Ctrl-C stops it\n"
 	 "      --detach      print the ID and leave\n"
 	 "      --tag N=V     tag the experiment\n"
@@ -56,16 +55,14 @@ static const struct command {
 	 "\n"
 	 "A FILE is an experiment template as AWS FIS has it, in JSON; \"-\" is stdin.\n",
 	 cmd_experiment},
-	{"template", "create|list|show|...",
-	 "experiment templates: keep, list, show, delete, check",
+	{"template", "create|validate|...", "templates of experiments",
 	 "  create FILE       keep it; prints its ID\n"
 	 "  list              all there are\n"
 	 "  show ID           one of them, as JSON\n"
 	 "  delete ID         forget it; experiments that run go on\n"
 	 "  validate FILE     say all that is wrong with it; keep nothing\n",
 	 cmd_template},
-	{"lever", "[engage|disengage REASON]",
-	 "the safety lever: end everything, let nothing begin",
+	{"lever", "[engage|disengage WHY]", "end everything, and let nothing begin",
 	 "  Without a word: how it stands.\n"
 	 "  engage REASON     stop every experiment and every fault now, block new ones\n"
 	 "  disengage REASON  let them begin again\n",

@@ -38,8 +38,12 @@ def kinds(namespace):
 
 
 def dump(*namespaces):
-    return [run("ip", "-n", n, *what) for n in namespaces for what in (("-o", "addr", "show"), ("route", "show"))] + [
-        run("tc", "-n", n, "qdisc", "show") for n in namespaces]
+    def settled():
+        """A pair that has just been made is told to be down for a moment."""
+        found = [run("ip", "-n", n, *what) for n in namespaces for what in (("-o", "addr", "show"), ("route", "show"))]
+        return found if not any("linkdown" in text for text in found) else None
+
+    return wait_for(settled, "links are up") + [run("tc", "-n", n, "qdisc", "show") for n in namespaces]
 
 
 class Places:
