@@ -103,6 +103,15 @@ void database_free(struct database *d)
 	free(d);
 }
 
+bool database_is_there(const struct database *d)
+{
+	struct stat st;
+
+	if (lstat(d->path, &st) < 0)
+		return errno != ENOENT;
+	return !S_ISREG(st.st_mode) || st.st_size > 0;
+}
+
 struct database_news database_news(struct database *d)
 {
 	struct database_news news = d->news;

@@ -20,6 +20,9 @@ void database_free(struct database *d); /* closes too */
  *   -EROFS and others what the system says; what is there can perhaps be read all the same */
 int database_open(struct database *d);
 
+/* Is there one, whether it can be opened or not? A file without a byte is none yet. */
+bool database_is_there(const struct database *d);
+
 /* What was noticed since the last call. */
 struct database_news {
 	bool begun_anew; /* an empty one took the place of one that was open, or was damaged */

@@ -4,6 +4,7 @@
 #include "experiment/store.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,6 +48,7 @@ struct op {
 	int r;
 	char *found;
 	struct record *loaded, **loaded_end;
+	bool is_there; /* of LOAD: a database that could not be read */
 	struct database_news news;
 };
 
@@ -61,6 +63,7 @@ struct store {
 	bool delivering, closed;
 	bool is_stale; /* `stale` is to be called */
 	uint64_t told_stale_ns;
+	char unread[96]; /* see store_unread() */
 };
 
 static void forget_records(struct op *op)
@@ -133,7 +136,10 @@ static int load(struct database *d, struct op *op)
 {
 	int r = load_once(d, op);
 
-	return r == -EUCLEAN ? load_once(d, op) : r;
+	if (r == -EUCLEAN)
+		r = load_once(d, op);
+	op->is_there = r < 0 && database_is_there(d);
+	return r;
 }
 
 static int change(struct database *d, const struct op *op)
@@ -508,6 +514,11 @@ int store_health(const struct store *s)
 	return s->health;
 }
 
+const char *store_unread(const struct store *s)
+{
+	return s->unread[0] ? s->unread : NULL;
+}
+
 void store_on_stale(struct store *s, store_stale_fn stale, void *arg)
 {
 	s->stale = stale;
@@ -522,6 +533,12 @@ static void on_load(struct store *s, struct op *op, store_each_fn each, void *ar
 	if (op->r < 0)
 		log_error("the store cannot be read: %s; experiments go on in memory",
 			  strerror(-op->r));
+	if (op->news.aside[0])
+		(void)snprintf(s->unread, sizeof(s->unread),
+			       "the store was damaged, it is kept as %s", op->news.aside);
+	else if (op->r < 0 && op->is_there)
+		(void)snprintf(s->unread, sizeof(s->unread), "the store cannot be read: %s",
+			       strerror(-op->r));
 	for (const struct record *r = op->loaded; r; r = r->next)
 		each(r->table, r->id, r->order_us, r->text, arg);
 	op_free(op);
@@ -575,6 +592,7 @@ int store_open(uv_loop_t *loop, const char *state_dir, size_t experiments, store
 		return 0;
 	}
 	s->health = -ETIMEDOUT;
+	(void)str_copy(s->unread, sizeof(s->unread), "the store does not answer");
 	log_error("the store does not answer; experiments go on in memory");
 	return 0;
 }

@@ -40,6 +40,11 @@ typedef void (*store_each_fn)(enum store_table table, const char *id, int64_t or
 int store_open(uv_loop_t *loop, const char *state_dir, size_t experiments, store_each_fn each,
 	       void *arg, struct store **ret);
 
+/* Why what had been kept is not known: the database was there when it was opened, but could not be
+ * read, or was damaged; or it was not known in time whether it was there. NULL: all that was kept
+ * was told, or there was none yet. */
+const char *store_unread(const struct store *s);
+
 /* After this, what is on disk may lack what was to be kept: writes failed and succeed again, or a
  * new database took the place of one that was damaged or deleted. Whoever has it all in memory puts
  * it again. Called on the loop, after the `done` of the write that succeeded. */
