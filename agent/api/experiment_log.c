@@ -2,10 +2,11 @@
 /* An experiment's log over HTTP, and, beside FIS's own operations, checking a template without
  * keeping it. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/handlers.h"
+#include "api/fis.h"
 
 /* A log that is read, then followed until the experiment is over or the client goes. What comes
  * while the files are read is kept until they are. */
@@ -78,20 +79,6 @@ static void on_record(const char *experiment_id, const char *line, void *arg)
 		end(f);
 }
 
-/* Adds the text line by line. */
-static void add_lines(struct follow *f, const char *text)
-{
-	while (text && *text) {
-		size_t n = strcspn(text, "\n");
-		char *line = strndup(text, n);
-
-		if (line && n)
-			(void)http_stream_add(f->q, line);
-		free(line);
-		text += n + (text[n] == '\n');
-	}
-}
-
 /* What came while the files were read may be in them, too: told once. */
 static const char *not_yet_told(const struct follow *f, const char *text)
 {
@@ -107,25 +94,42 @@ static const char *not_yet_told(const struct follow *f, const char *text)
 	return NULL;
 }
 
+/* Nothing more comes of it, also when its last record is in no file. */
+static bool is_over(struct api *api, const char *id)
+{
+	const struct experiment *x = experiments_find(api->experiments, id);
+
+	return !x || experiment_is_over(x);
+}
+
+/* In one piece, of which the last newline is the stream's: a log may be longer than what a stream
+ * keeps for a client that does not read. */
+static void add_text(struct follow *f, const char *text)
+{
+	const char *rest = not_yet_told(f, text);
+	char *all = NULL;
+	int n = asprintf(&all, "%s%s", text ? text : "", rest ? rest : "");
+
+	if (n <= 0) {
+		if (n == 0)
+			free(all);
+		return;
+	}
+	if (all[n - 1] == '\n')
+		all[n - 1] = '\0';
+	(void)http_stream_add(f->q, all);
+	free(all);
+}
+
 static void on_text(int r, const char *text, size_t length, void *arg)
 {
 	struct follow *f = arg;
 
 	f->reading = NULL;
-	f->over |= text && is_end(text);
-	add_lines(f, text);
-	add_lines(f, not_yet_told(f, text));
+	f->over |= is_over(f->api, f->id);
+	add_text(f, text);
 	if (!f->goes_on || f->over)
 		end(f);
-}
-
-static bool is_known(struct api *api, const char *id)
-{
-	for (size_t i = 0; experiments_line(api->experiments, i); i++) {
-		if (str_eq(experiments_line(api->experiments, i)->id, id))
-			return true;
-	}
-	return false;
 }
 
 void get_experiment_log(struct api *api, struct http_request *q, const char *id)
@@ -134,7 +138,7 @@ void get_experiment_log(struct api *api, struct http_request *q, const char *id)
 	struct follow *f;
 	struct error e;
 
-	if (!is_known(api, id)) {
+	if (!fis_find_line(api, id)) {
 		(void)error_set(&e, ERROR_NOT_FOUND, -ENOENT, "no experiment %.64s", id);
 		answer_error(q, &e);
 		return;

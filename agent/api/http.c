@@ -269,8 +269,10 @@ bool http_stream_add(struct http_request *q, const char *line)
 
 	if (x->ended)
 		return false;
-	more = x->buffered + n + 1 > STREAM_BUFFER_MAX ? NULL
-						       : realloc(x->buffer, x->buffered + n + 1);
+	/* One that is longer alone is taken: a whole log at once. */
+	more = x->buffered && x->buffered + n + 1 > STREAM_BUFFER_MAX
+		       ? NULL
+		       : realloc(x->buffer, x->buffered + n + 1);
 	if (!more) {
 		x->ended = true;
 		resume(x);
