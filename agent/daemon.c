@@ -214,7 +214,7 @@ static void stop(struct daemon *d, const char *why)
 	http_stop(d->http);
 	if (d->remote)
 		http_stop(d->remote);
-	experiments_stop(d->experiments, "faultd was stopped; what the experiment did is undone.");
+	experiments_stop(d->experiments, "faultd was stopped");
 	if (d->own_socket)
 		(void)unlink(d->options->socket);
 	faults_release(d->faults);

@@ -39,6 +39,31 @@ void forget_finished(struct experiments *all)
 	}
 }
 
+/* 0: none were asked for. Whoever asks again asks with the same text. */
+static uint64_t hash_tags(const cJSON *tags)
+{
+	char *text = tags ? cJSON_PrintUnformatted(tags) : NULL;
+	uint64_t hash = text ? str_hash(text) : 0;
+
+	cJSON_free(text);
+	return hash;
+}
+
+/* One that is over and not in memory any more: it is not begun again. */
+static int recall_line(struct experiments *all, const struct experiment_start *s, struct error *e)
+{
+	uint64_t token = str_hash(s->client_token);
+
+	for (size_t i = 0; i < all->n_lines; i++) {
+		if (all->lines[i]->token == token)
+			return error_set(
+				e, ERROR_CONFLICT, -EEXIST,
+				"clientToken: already used for experiment %s, which is over",
+				all->lines[i]->id);
+	}
+	return 0;
+}
+
 /* The one that this token began. Returns 1, 0 (there is none), or a negative errno and the error.
  */
 static int recall(struct experiments *all, const struct experiment_start *s,
@@ -47,7 +72,8 @@ static int recall(struct experiments *all, const struct experiment_start *s,
 	for (struct experiment *x = all->first; x; x = x->next) {
 		if (!str_eq(x->client_token, s->client_token))
 			continue;
-		if (!str_eq(x->template->id, s->template->id) || x->skip_all != s->skip_all)
+		if (!str_eq(x->template->id, s->template->id) || x->skip_all != s->skip_all ||
+		    x->tags_asked != hash_tags(s->tags))
 			return error_set(
 				e, ERROR_CONFLICT, -EEXIST,
 				"clientToken: already used for another request (experiment %s)",
@@ -55,7 +81,7 @@ static int recall(struct experiments *all, const struct experiment_start *s,
 		*ret = x;
 		return 1;
 	}
-	return 0;
+	return recall_line(all, s, e);
 }
 
 static int check_quota(struct experiments *all, struct error *e)
@@ -75,6 +101,7 @@ static struct experiment *new_experiment(struct experiments *all, struct experim
 	if (!x)
 		return NULL;
 	x->owner = all;
+	x->tags_asked = hash_tags(s->tags);
 	x->template = template_ref(s->template);
 	x->tags = s->tags ? steal_pointer(s->tags) : cJSON_CreateObject();
 	x->client_token = strdup(s->client_token);
@@ -101,13 +128,21 @@ static void cancel_for_lever(struct experiments *all, struct experiment *x)
 	record_experiment_end(x);
 }
 
+static int list(struct experiments *all, const struct experiment *x)
+{
+	const struct line_of of = {.id = x->id,
+				   .template_id = x->template->id,
+				   .token = x->client_token,
+				   .created_us = timespec_us(&x->created_at)};
+
+	return line_add(all, &of, experiment_print_summary(x, &all->identity));
+}
+
 static int begin(struct experiments *all, struct experiment_start *s, struct experiment **ret,
 		 struct error *e)
 {
 	struct experiment *x = new_experiment(all, s);
-	int r = x ? line_add(all, x->id, x->template->id, timespec_us(&x->created_at),
-			     experiment_print_summary(x, &all->identity))
-		  : -ENOMEM;
+	int r = x ? list(all, x) : -ENOMEM;
 
 	if (r < 0) {
 		experiment_free(x);

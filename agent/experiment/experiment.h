@@ -52,6 +52,7 @@ struct experiment {
 	bool skip_all;
 	cJSON *tags; /* an object of strings, never NULL */
 	uint64_t seed;
+	uint64_t tags_asked; /* hash of the request's tags, to tell the same one from another */
 
 	enum run_status status;
 	char reason[REASON_MAX];

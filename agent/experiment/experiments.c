@@ -21,46 +21,66 @@ static void on_fault_event(struct fault *f, void *arg)
 	lever_turn(arg);
 }
 
-/* An experiment that ran when faultd ended: what it had done was undone by then. */
+static const char interrupted_why[] =
+	"faultd ended while the experiment ran; everything it had done was undone.";
+
+/* What had begun failed, what had not never will. */
+static void end_interrupted_action(struct experiments *all, const char *id, cJSON *a,
+				   const cJSON *configuration)
+{
+	cJSON *s = cJSON_GetObjectItemCaseSensitive(a, "state");
+	const char *status = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(s, "status"));
+	bool begun = cJSON_HasObjectItem(a, "startTime");
+
+	if (!status || cJSON_HasObjectItem(a, "endTime") ||
+	    str_eq(status, run_status_name(RUN_CANCELLED)))
+		return;
+	cJSON_DeleteItemFromObjectCaseSensitive(s, "status");
+	cJSON_DeleteItemFromObjectCaseSensitive(s, "reason");
+	cJSON_AddStringToObject(s, "status", run_status_name(begun ? RUN_FAILED : RUN_CANCELLED));
+	cJSON_AddStringToObject(s, "reason", interrupted_why);
+	if (!begun)
+		return;
+	cJSON_AddNumberToObject(a, "endTime", (double)clock_ns(CLOCK_REALTIME) / 1e9);
+	record_interrupted_action(all, id, a, configuration);
+}
+
+static cJSON *interrupted_state(const struct experiments *all)
+{
+	cJSON *state = cJSON_CreateObject(), *error;
+
+	cJSON_AddStringToObject(state, "status", run_status_name(RUN_FAILED));
+	cJSON_AddStringToObject(state, "reason", interrupted_why);
+	error = cJSON_AddObjectToObject(state, "error");
+	cJSON_AddStringToObject(error, "accountId", all->identity.account);
+	cJSON_AddStringToObject(error, "code", "InternalFailure");
+	cJSON_AddStringToObject(error, "location", "faultd");
+	return state;
+}
+
+/* An experiment that ran when faultd ended: what it had done was undone by now, or faultd would not
+ * have started. Its log comes to its end, too: somebody may follow it. */
 static void end_interrupted(struct experiments *all, const char *id, int64_t created_us,
 			    cJSON *saved)
 {
-	static const char why[] =
-		"faultd ended while the experiment ran; everything it had done was undone.";
-	cJSON *x = cJSON_GetObjectItemCaseSensitive(saved, "experiment"), *a, *state, *error;
+	cJSON *x = cJSON_GetObjectItemCaseSensitive(saved, "experiment"), *a;
+	const cJSON *configuration = cJSON_GetObjectItemCaseSensitive(x, "logConfiguration");
 	const cJSON *all_actions = cJSON_GetObjectItemCaseSensitive(x, "actions");
 	char *text;
 
 	cJSON_ArrayForEach(a, all_actions)
 	{
-		cJSON *s = cJSON_GetObjectItemCaseSensitive(a, "state");
-		const char *status = cJSON_GetStringValue(cJSON_GetObjectItem(s, "status"));
-		bool begun = cJSON_HasObjectItem(a, "startTime");
-
-		if (!status || cJSON_HasObjectItem(a, "endTime") ||
-		    str_eq(status, run_status_name(RUN_CANCELLED)))
-			continue;
-		cJSON_DeleteItemFromObject(s, "status");
-		cJSON_DeleteItemFromObject(s, "reason");
-		cJSON_AddStringToObject(s, "status",
-					run_status_name(begun ? RUN_FAILED : RUN_CANCELLED));
-		cJSON_AddStringToObject(s, "reason", why);
+		end_interrupted_action(all, id, a, configuration);
 	}
-	state = cJSON_CreateObject();
-	cJSON_AddStringToObject(state, "status", run_status_name(RUN_FAILED));
-	cJSON_AddStringToObject(state, "reason", why);
-	error = cJSON_AddObjectToObject(state, "error");
-	cJSON_AddStringToObject(error, "accountId", all->identity.account);
-	cJSON_AddStringToObject(error, "code", "InternalFailure");
-	cJSON_AddStringToObject(error, "location", "faultd");
-	cJSON_DeleteItemFromObject(x, "state");
-	cJSON_AddItemToObject(x, "state", state);
+	cJSON_DeleteItemFromObjectCaseSensitive(x, "state");
+	cJSON_AddItemToObject(x, "state", interrupted_state(all));
 	cJSON_AddNumberToObject(x, "endTime", (double)clock_ns(CLOCK_REALTIME) / 1e9);
+	record_interrupted(all, id, interrupted_why, configuration);
 	text = cJSON_PrintUnformatted(saved);
 	if (text)
 		(void)store_put(all->store, STORE_EXPERIMENTS, id, created_us, text, NULL, NULL);
 	cJSON_free(text);
-	log_fault(LEVEL_WARNING, id, "experiment", "failed: %s", why);
+	log_fault(LEVEL_WARNING, id, "experiment", "failed: %s", interrupted_why);
 }
 
 static bool is_interrupted(const cJSON *saved)
@@ -106,11 +126,25 @@ struct loading {
 	struct interrupted *interrupted; /* written when the store is there to be written to */
 };
 
-static void load_experiment(struct loading *l, const char *id, int64_t order_us, cJSON *saved)
+static void add_line(struct experiments *all, const char *id, int64_t created_us,
+		     const cJSON *saved)
 {
 	const cJSON *x = cJSON_GetObjectItemCaseSensitive(saved, "experiment");
 	const char *template_id =
-		cJSON_GetStringValue(cJSON_GetObjectItem(x, "experimentTemplateId"));
+		cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(x, "experimentTemplateId"));
+	const char *token =
+		cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(saved, "clientToken"));
+	const struct line_of of = {.id = id,
+				   .template_id = template_id ? template_id : "",
+				   .token = token ? token : "",
+				   .created_us = created_us};
+
+	if (line_add(all, &of, summary_of(saved)) < 0)
+		log_warning("%.64s: out of memory: it is not listed", id);
+}
+
+static void load_experiment(struct loading *l, const char *id, int64_t order_us, cJSON *saved)
+{
 	struct interrupted *i = is_interrupted(saved) ? calloc(1, sizeof(*i)) : NULL;
 
 	if (i) {
@@ -121,7 +155,7 @@ static void load_experiment(struct loading *l, const char *id, int64_t order_us,
 		l->interrupted = i;
 		return;
 	}
-	(void)line_add(l->all, id, template_id ? template_id : "", order_us, summary_of(saved));
+	add_line(l->all, id, order_us, saved);
 	cJSON_Delete(saved);
 }
 
@@ -131,6 +165,8 @@ static void on_record(enum store_table table, const char *id, int64_t order_us, 
 	struct loading *l = arg;
 	cJSON *saved = cJSON_Parse(text);
 
+	if (!saved && table == STORE_STATE && str_eq(id, "lever"))
+		lever_unknown(l->all, "its record on disk makes no sense");
 	if (!saved) {
 		log_warning("a record on disk cannot be read and is left out: %.64s", id);
 		return;
@@ -150,16 +186,25 @@ static void end_all_interrupted(struct loading *l)
 {
 	while (l->interrupted) {
 		struct interrupted *i = l->interrupted;
-		const cJSON *x = cJSON_GetObjectItemCaseSensitive(i->saved, "experiment");
-		const char *template_id =
-			cJSON_GetStringValue(cJSON_GetObjectItem(x, "experimentTemplateId"));
 
 		l->interrupted = i->next;
 		end_interrupted(l->all, i->id, i->created_us, i->saved);
-		(void)line_add(l->all, i->id, template_id ? template_id : "", i->created_us,
-			       summary_of(i->saved));
+		add_line(l->all, i->id, i->created_us, i->saved);
 		cJSON_Delete(i->saved);
 		free(i);
+	}
+}
+
+/* The disk may lack what was to be kept: all that is here is told to it again. */
+static void on_stale(void *arg)
+{
+	struct experiments *all = arg;
+
+	templates_save(all);
+	lever_save(all);
+	for (struct experiment *x = all->first; x; x = x->next) {
+		x->life->is_changed = true;
+		life_save(x);
 	}
 }
 
@@ -170,11 +215,23 @@ static int compare_lines(const void *a, const void *b)
 	return (*x)->created_us < (*y)->created_us ? -1 : (*x)->created_us > (*y)->created_us;
 }
 
+/* A clock that a fault has set a year ahead would make everything too old. */
+static bool clock_is_off(const struct experiments *all)
+{
+	for (const struct fault *f = faults_first(all->faults); f; f = f->next) {
+		if (fault_is_open(f) && str_eq(f->action->name, "clock-skew"))
+			return true;
+	}
+	return false;
+}
+
 static void keep_house(struct experiments *all)
 {
 	int64_t before = (int64_t)(clock_ns(CLOCK_REALTIME) / 1000) -
 			 all->policy->fis.retention_days * DAY_US;
 
+	if (clock_is_off(all))
+		return;
 	lines_trim(all, (size_t)all->policy->fis.experiments_kept_max, before);
 	(void)store_prune(all->store, before);
 	experiment_log_prune(all->log, (time_t)(before / 1000000));
@@ -185,10 +242,22 @@ static void on_housekeeping(uv_timer_t *t)
 	keep_house(t->data);
 }
 
+static void take_fresh_identity(struct experiments *all)
+{
+	if (!all->has_fresh)
+		return;
+	identity_done(&all->identity);
+	all->identity = all->fresh;
+	all->has_fresh = false;
+}
+
+/* Of a configuration that was read anew, too: until metadata have answered the host is who it was,
+ * or its ARNs would be others in between. */
 static void on_instance(const struct cloud_instance *i, void *arg)
 {
 	struct experiments *all = arg;
 
+	take_fresh_identity(all);
 	if (i && identity_from_instance(&all->identity, i) == 0)
 		log_info("this is %s in %s", all->identity.instance_id, all->identity.region);
 }
@@ -234,6 +303,9 @@ static int start_all(struct experiments *all, const char *state_dir, struct erro
 			       on_record, &loading, &all->store);
 	if (r < 0)
 		return error_set(e, ERROR_FAILED, r, "cannot set up experiments: %s", strerror(-r));
+	if (store_unread(all->store))
+		lever_unknown(all, store_unread(all->store));
+	store_on_stale(all->store, on_stale, all);
 	end_all_interrupted(&loading);
 	if (all->n_lines)
 		qsort(all->lines, all->n_lines, sizeof(all->lines[0]), compare_lines);
@@ -278,6 +350,8 @@ int experiments_start(const struct experiments_setup *setup, struct experiments 
 	(void)uv_timer_init(all->loop, &all->housekeeping);
 	all->housekeeping.data = all;
 	(void)uv_timer_start(&all->housekeeping, on_housekeeping, HOUSEKEEPING_MS, HOUSEKEEPING_MS);
+	(void)uv_timer_init(all->loop, &all->saving);
+	all->saving.data = all;
 	keep_house(all);
 	*ret = all;
 	return 0;
@@ -292,15 +366,17 @@ void experiments_reload(struct experiments *all)
 		log_warning("out of memory: the host's identity stays as it was");
 		return;
 	}
-	identity_done(&all->identity);
-	all->identity = fresh;
+	if (all->has_fresh)
+		identity_done(&all->fresh);
+	all->fresh = fresh;
+	all->has_fresh = true;
 	(void)cloud_configure(all->cloud, &setup); /* the settings' texts are as long as its own */
-	(void)cloud_instance(all->cloud, on_instance, all);
+	if (cloud_instance(all->cloud, on_instance, all) < 0)
+		take_fresh_identity(all);
 	keep_house(all);
 }
 
-/* The faults are undone by now. There is no loop any more that would take the turns. */
-static void end_now(struct experiment *x, const char *reason)
+static void end_actions_now(struct experiment *x, const char *reason)
 {
 	for (size_t i = 0; i < x->template->n_actions; i++) {
 		enum run_status s = x->actions[i].status;
@@ -308,13 +384,34 @@ static void end_now(struct experiment *x, const char *reason)
 		if (s == RUN_PENDING)
 			action_set_status(x, i, RUN_CANCELLED, reason);
 		else if (!run_status_is_over(s))
-			action_set_status(x, i, RUN_FAILED, reason);
+			action_set_status(x, i, s == RUN_STOPPING ? RUN_STOPPED : RUN_FAILED,
+					  reason);
 		if (!run_status_is_over(s) && s != RUN_PENDING)
 			record_action_end(x, i);
 	}
-	(void)str_copy(x->error.code, sizeof(x->error.code), "InternalFailure");
-	(void)str_copy(x->error.location, sizeof(x->error.location), "faultd");
-	experiment_set_status(x, RUN_FAILED, reason);
+}
+
+/* The faults were ended before; there is no loop any more that would take the turns. One that was
+ * on its way to its end is there now, unless something could not be put back. */
+static void end_now(struct experiment *x, const char *why)
+{
+	bool held = experiment_holds_faults(x);
+	char reason[REASON_MAX];
+
+	if (x->life->end != RUN_PENDING && !held) {
+		(void)str_copy(reason, sizeof(reason), x->reason);
+		end_actions_now(x, reason);
+		experiment_set_status(x, x->life->end, reason);
+	} else {
+		(void)snprintf(reason, sizeof(reason), "%.200s; %s", why,
+			       held ? "not everything it did could be put back, which is still "
+				      "being tried."
+				    : "what the experiment did is undone.");
+		end_actions_now(x, reason);
+		(void)str_copy(x->error.code, sizeof(x->error.code), "InternalFailure");
+		(void)str_copy(x->error.location, sizeof(x->error.location), "faultd");
+		experiment_set_status(x, RUN_FAILED, reason);
+	}
 	record_experiment_end(x);
 	life_save(x);
 }
@@ -338,6 +435,7 @@ void experiments_stop(struct experiments *all, const char *reason)
 	}
 	cloud_stop(all->cloud);
 	uv_close((uv_handle_t *)&all->housekeeping, NULL);
+	uv_close((uv_handle_t *)&all->saving, NULL);
 }
 
 void experiments_free(struct experiments *all)
@@ -347,6 +445,8 @@ void experiments_free(struct experiments *all)
 	store_free(all->store);
 	experiment_log_free(all->log);
 	cloud_free(all->cloud);
+	if (all->has_fresh)
+		identity_done(&all->fresh);
 	identity_done(&all->identity);
 	catalogue_free();
 	free(all);

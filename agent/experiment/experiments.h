@@ -27,8 +27,9 @@ int experiments_start(const struct experiments_setup *setup, struct experiments 
 		      struct error *e);
 /* The configuration was read anew. */
 void experiments_reload(struct experiments *all);
-/* Ends them all as `failed`, for this reason, and closes the handles (the faults are ended by
- * faults_stop_all()); then, after the loop has run once more, free. */
+/* After the faults were ended (faults_finish()): ends them all, those that went on as `failed` for
+ * this reason ("faultd was stopped"), which what became of their faults is added to, and closes the
+ * handles; then, after the loop has run once more, free. Blocks for some seconds at most. */
 void experiments_stop(struct experiments *all, const char *reason);
 void experiments_free(struct experiments *all);
 
@@ -66,7 +67,8 @@ struct experiment_start {
 };
 /* StartExperiment. Returns 0 and an experiment that is `pending` (or `cancelled`: the lever is
  * engaged), 1 and the one that has this token already, or a negative errno and the error
- * (ERROR_QUOTA, ERROR_CONFLICT). It stays valid until the loop turns. */
+ * (ERROR_QUOTA, ERROR_CONFLICT: also when the one with this token is no longer in memory; nothing
+ * is ever started twice). It stays valid until the loop turns. */
 int experiments_begin(struct experiments *all, struct experiment_start *s, struct experiment **ret,
 		      struct error *e);
 /* Live ones, and the finished ones that are still in memory; NULL: look at the store. */
@@ -88,6 +90,7 @@ void experiment_reading_cancel(struct experiment_reading *r);
 struct experiment_line {
 	char id[TEMPLATE_ID_MAX], template_id[TEMPLATE_ID_MAX];
 	int64_t created_us;
+	uint64_t token; /* hash of the clientToken */
 	cJSON *summary; /* FIS's ExperimentSummary; owned by the line; as it stands now */
 };
 const struct experiment_line *experiments_line(struct experiments *all, size_t i); /* or NULL */

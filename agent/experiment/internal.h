@@ -16,6 +16,8 @@ struct experiments {
 	struct faults *faults;
 	const struct policy *policy;
 	struct identity identity;
+	struct identity fresh; /* of a configuration that was read anew; until metadata answer */
+	bool has_fresh;
 	struct cloud *cloud;
 	struct experiment_log *log;
 	struct store *store;
@@ -24,6 +26,8 @@ struct experiments {
 	struct template **templates; /* oldest first */
 	size_t n_templates, templates_room;
 	struct template_change *changes; /* on their way to the disk */
+	uv_timer_t saving;               /* the disk lost them: again, from here on: */
+	size_t next_saved;
 
 	struct experiment *first;       /* live ones and the last finished, newest first */
 	struct experiment_line **lines; /* oldest first */
@@ -50,7 +54,7 @@ struct action_run {
 	struct alarm_asking *asking; /* FIS_ASSERT_ALARM */
 	unsigned n_faults, n_failed; /* that could not be begun, or failed */
 	bool ending;
-	bool is_over; /* an assertion has come out */
+	bool is_over;            /* an assertion has come out */
 	uint64_t failed_boot_ns; /* when more had failed than may; 0: not so */
 	struct experiment_error error;
 	char why[REASON_MAX]; /* the first failure */
@@ -68,12 +72,16 @@ struct experiment_life {
 
 /* templates.c */
 int templates_load(struct experiments *all, const cJSON *saved);
+void templates_save(struct experiments *all); /* all of them, once more: the disk has lost them */
 void templates_free(struct experiments *all);
 
 /* lines.c: what lists show of every experiment that is kept */
-int line_add(struct experiments *all, const char *id, const char *template_id, int64_t created_us,
-	     cJSON *summary);
-struct experiment_line *line_find(struct experiments *all, const char *id); /* or NULL */
+struct line_of {
+	const char *id, *template_id, *token;
+	int64_t created_us;
+};
+int line_add(struct experiments *all, const struct line_of *of, cJSON *summary); /* taken over */
+struct experiment_line *line_find(struct experiments *all, const char *id);      /* or NULL */
 void lines_trim(struct experiments *all, size_t most, int64_t before_us);
 void lines_free(struct experiments *all);
 
@@ -122,6 +130,11 @@ void record_resolution_start(struct experiment *x, size_t target);
 void record_resolution_end(struct experiment *x, size_t target, const struct error *e);
 void record_action_start(struct experiment *x, size_t i);
 void record_action_end(struct experiment *x, size_t i);
+/* Of one that ran when faultd ended: of an action, as it is saved, and of all of it. */
+void record_interrupted_action(struct experiments *all, const char *id, const cJSON *action,
+			       const cJSON *configuration);
+void record_interrupted(struct experiments *all, const char *id, const char *reason,
+			const cJSON *configuration);
 
 /* lever.c */
 void lever_load(struct experiments *all, const cJSON *saved);

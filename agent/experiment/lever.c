@@ -157,7 +157,8 @@ static void store(struct experiments *all, struct lever_pull *p)
 
 void lever_save(struct experiments *all)
 {
-	int r = put(all, all->lever.status != LEVER_DISENGAGED, NULL, NULL);
+	bool engaged = all->pull ? all->pull->engage : all->lever.status != LEVER_DISENGAGED;
+	int r = put(all, engaged, NULL, NULL);
 
 	if (r < 0)
 		log_error("the safety lever's state is not kept on disk: %s", strerror(-r));
@@ -240,9 +241,9 @@ void lever_unknown(struct experiments *all, const char *why)
 {
 	char reason[REASON_MAX];
 
-	(void)snprintf(reason, sizeof(reason),
-		       "It is not known how the lever was left (%.300s), so it is taken as engaged.",
-		       why);
+	(void)snprintf(
+		reason, sizeof(reason),
+		"It is not known how the lever was left (%.300s), so it is taken as engaged.", why);
 	engage_since(all, reason);
 	log_error("the safety lever: %s Nothing begins until it is disengaged", reason);
 }

@@ -12,8 +12,7 @@ static void line_free(struct experiment_line *line)
 	free(line);
 }
 
-int line_add(struct experiments *all, const char *id, const char *template_id, int64_t created_us,
-	     cJSON *summary)
+int line_add(struct experiments *all, const struct line_of *of, cJSON *summary)
 {
 	struct experiment_line *line = summary ? calloc(1, sizeof(*line)) : NULL;
 
@@ -31,9 +30,10 @@ int line_add(struct experiments *all, const char *id, const char *template_id, i
 		cJSON_Delete(summary);
 		return -ENOMEM;
 	}
-	(void)str_copy(line->id, sizeof(line->id), id);
-	(void)str_copy(line->template_id, sizeof(line->template_id), template_id);
-	line->created_us = created_us;
+	(void)str_copy(line->id, sizeof(line->id), of->id);
+	(void)str_copy(line->template_id, sizeof(line->template_id), of->template_id);
+	line->created_us = of->created_us;
+	line->token = str_hash(of->token);
 	line->summary = summary;
 	all->lines[all->n_lines++] = line;
 	return 0;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is logged of an experiment, in the words of FIS's log schema version 2. */
+/* What is logged of an experiment, in the words of FIS's log schema version 2. What cJSON gives is
+ * not looked at here: it takes NULL everywhere, so that of a record that there is no memory for a
+ * member is missing, and nothing else happens. */
 #include <stdlib.h>
 
 #include "experiment/internal.h"
@@ -159,4 +161,35 @@ void record_action_end(struct experiment *x, size_t i)
 	add_time(d, "action_end_time", &x->actions[i].ended_at);
 	add_state(d, "action_state", x->actions[i].status, x->actions[i].reason);
 	record(x, LOG_ACTION_END, d);
+}
+
+void record_interrupted_action(struct experiments *all, const char *id, const cJSON *action,
+			       const cJSON *configuration)
+{
+	static const char *const types[] = {LOG_ACTION_ERROR, LOG_ACTION_END};
+	const cJSON *action_id = cJSON_GetObjectItemCaseSensitive(action, "actionId");
+	const cJSON *state = cJSON_GetObjectItemCaseSensitive(action, "state");
+
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+		cJSON *d = cJSON_CreateObject();
+
+		cJSON_AddStringToObject(d, "action_name", action->string ? action->string : "");
+		cJSON_AddItemToObject(d, "action_id", cJSON_Duplicate(action_id, true));
+		if (i == 0)
+			cJSON_AddStringToObject(d, "account_id", all->identity.account);
+		else
+			add_now(d, "action_end_time");
+		cJSON_AddItemToObject(d, "action_state", cJSON_Duplicate(state, true));
+		experiment_log(all->log, id, types[i], d, configuration);
+	}
+}
+
+void record_interrupted(struct experiments *all, const char *id, const char *reason,
+			const cJSON *configuration)
+{
+	cJSON *d = cJSON_CreateObject();
+
+	add_now(d, "experiment_end_time");
+	add_state(d, "experiment_state", RUN_FAILED, reason);
+	experiment_log(all->log, id, LOG_EXPERIMENT_END, d, configuration);
 }

@@ -51,12 +51,13 @@ size_t templates_count(const struct experiments *all)
 	return all->n_templates;
 }
 
-static int make_room(struct experiments *all)
+/* For `n` of them. */
+static int make_room(struct experiments *all, size_t n)
 {
-	size_t room = all->templates_room ? 2 * all->templates_room : 16;
+	size_t room = n + 16;
 	struct template **more;
 
-	if (all->n_templates < all->templates_room)
+	if (n <= all->templates_room)
 		return 0;
 	more = reallocarray(all->templates, room, sizeof(*more));
 	if (!more)
@@ -68,15 +69,17 @@ static int make_room(struct experiments *all)
 
 static void remove_at(struct experiments *all, size_t i)
 {
+	if (i < all->next_saved)
+		all->next_saved--;
 	template_unref(all->templates[i]);
 	all->n_templates--;
 	memmove(&all->templates[i], &all->templates[i + 1],
 		(all->n_templates - i) * sizeof(all->templates[0]));
 }
 
-/* Puts what the disk has into memory. One may have been deleted while it was replaced: it stays
- * deleted, for the disk was told so later. */
-static void make(struct template_change *c)
+/* Puts what the disk has into memory; there is room. One that was deleted when it was replaced
+ * stays so, and the disk is told once more. */
+static int make(struct template_change *c)
 {
 	struct experiments *all = c->all;
 	size_t i = find(all, c->template->id);
@@ -88,7 +91,11 @@ static void make(struct template_change *c)
 	} else if (i < all->n_templates) {
 		template_unref(all->templates[i]);
 		all->templates[i] = template_ref(c->template);
+	} else if (c->kind == CHANGE_REPLACE) {
+		(void)store_delete(all->store, STORE_TEMPLATES, c->template->id, NULL, NULL);
+		return -ENOENT;
 	}
+	return 0;
 }
 
 static void take_out(struct template_change *c)
@@ -105,26 +112,36 @@ static void on_stored(int r, void *arg)
 	struct template_change *c = arg;
 	struct error e = {0};
 
-	if (r == 0 && c->kind == CHANGE_CREATE)
-		r = make_room(c->all);
-	if (r == 0)
-		make(c);
-	else
+	if (r < 0)
 		(void)error_set(&e, ERROR_FAILED, r,
 				"the template could not be kept on disk: %s; nothing is changed",
 				strerror(-r));
+	if (r == 0)
+		r = make(c);
+	if (r == -ENOENT && e.code == ERROR_NONE)
+		(void)error_set(&e, ERROR_NOT_FOUND, r,
+				"experiment template %.64s was deleted meanwhile", c->template->id);
 	take_out(c);
 	c->done(r, c->template, &e, c->arg);
 	template_unref(c->template);
 	free(c);
 }
 
-static int put(struct experiments *all, struct template_change *c)
+static size_t count_with_changes(const struct experiments *all)
 {
-	cJSON *saved = template_save(c->template);
+	size_t n = all->n_templates;
+
+	for (const struct template_change *c = all->changes; c; c = c->next)
+		n += c->kind == CHANGE_CREATE;
+	return n;
+}
+
+static int put(struct experiments *all, const struct template *t, store_done_fn done, void *arg)
+{
+	cJSON *saved = template_save(t);
 	char *text = saved ? cJSON_PrintUnformatted(saved) : NULL;
-	int r = text ? store_put(all->store, STORE_TEMPLATES, c->template->id,
-				 timespec_us(&c->template->created_at), text, on_stored, c)
+	int r = text ? store_put(all->store, STORE_TEMPLATES, t->id, timespec_us(&t->created_at),
+				 text, done, arg)
 		     : -ENOMEM;
 
 	cJSON_free(text);
@@ -147,14 +164,17 @@ static int change(struct experiments *all, enum change_kind kind, struct templat
 					      .done = done,
 					      .arg = arg};
 		all->changes = c;
+		r = make_room(all, count_with_changes(all));
+	}
+	if (r == 0) {
 		r = kind == CHANGE_DELETE
 			    ? store_delete(all->store, STORE_TEMPLATES, t->id, on_stored, c)
-			    : put(all, c);
-		if (r < 0)
-			take_out(c);
+			    : put(all, t, on_stored, c);
 	}
 	if (r == 0)
 		return 0;
+	if (c)
+		take_out(c);
 	free(c);
 	template_unref(t);
 	return error_set(e, ERROR_FAILED, r, "the template cannot be kept: %s", strerror(-r));
@@ -171,15 +191,6 @@ static struct template *with_token(struct experiments *all, const char *token)
 			return c->template;
 	}
 	return NULL;
-}
-
-static size_t count_with_changes(const struct experiments *all)
-{
-	size_t n = all->n_templates;
-
-	for (const struct template_change *c = all->changes; c; c = c->next)
-		n += c->kind == CHANGE_CREATE;
-	return n;
 }
 
 static int check_quota(struct experiments *all, struct error *e)
@@ -248,7 +259,7 @@ int templates_load(struct experiments *all, const cJSON *saved)
 	struct problems problems = {0};
 	struct template *t = NULL;
 	struct error e;
-	int r = make_room(all);
+	int r = make_room(all, all->n_templates + 1);
 
 	if (r == 0)
 		r = template_load(saved, &t, &problems);
@@ -260,6 +271,48 @@ int templates_load(struct experiments *all, const cJSON *saved)
 	}
 	problems_done(&problems);
 	return r;
+}
+
+#define SAVE_PAUSE_MS 200
+
+static void on_saving(uv_timer_t *t);
+
+static bool is_changing(const struct experiments *all, const struct template *t)
+{
+	const struct template_change *c = all->changes;
+
+	while (c && !str_eq(c->template->id, t->id))
+		c = c->next;
+	return c;
+}
+
+/* As many as the store takes at a time. What is told to it after a change must not be older. */
+static void save_on(struct experiments *all)
+{
+	int r = 0;
+
+	while (r == 0 && all->next_saved < all->n_templates) {
+		const struct template *t = all->templates[all->next_saved];
+
+		if (!is_changing(all, t))
+			r = put(all, t, NULL, NULL);
+		all->next_saved += r == 0;
+	}
+	if (r == -EBUSY || r == -ENOMEM)
+		(void)uv_timer_start(&all->saving, on_saving, SAVE_PAUSE_MS, 0);
+	else if (r < 0)
+		log_error("the templates are not all kept on disk: %s", strerror(-r));
+}
+
+static void on_saving(uv_timer_t *t)
+{
+	save_on(t->data);
+}
+
+void templates_save(struct experiments *all)
+{
+	all->next_saved = 0;
+	save_on(all);
 }
 
 void templates_free(struct experiments *all)
