@@ -447,3 +447,266 @@ def test_faultctl_validates(lab, tmp_path):
     assert "actions.A.actionId" in done.stderr and "roleArn" in done.stderr
     path.write_text("{\n oops")
     assert "line 2" in lab.d.ctl("template", "validate", path).stderr
+
+
+# What has gone wrong
+
+
+def test_first_failure_is_reported(lab, victim):
+    """The one that fails first, whatever the template's order, and what else runs is ended then."""
+    actions = {
+        "Abroad": {"actionId": "host:process-pause", "startAfter": ["Wait"],
+                   "parameters": {"duration": "60s", "pid": "1"}},
+        "Pause": {"actionId": "host:process-pause", "parameters": {"duration": "60s", "pid": str(victim.pid)}},
+        "Wait": wait_action(),
+    }
+    x = lab.run(template(actions))
+    wait_for(lambda: state_of(victim.pid) == "T", "the victim is stopped")
+    fault = wait_for(lab.open_faults, "a fault")[0]
+    lab.d.stop_fault(fault)
+    e = lab.wait(x)
+    states = {name: a["state"]["status"] for name, a in e["actions"].items()}
+    assert states == {"Abroad": "cancelled", "Pause": "failed", "Wait": "stopped"}
+    assert e["state"]["status"] == "failed" and e["state"]["error"]["location"] == "actions.Pause"
+    assert fault["id"] in e["state"]["reason"] and "stopped by uid" in e["state"]["reason"]
+
+
+def test_one_fault_for_each(lab):
+    """resource-exhaust takes one pid: of two processes each has a fault of its own."""
+    others = [subprocess.Popen(["sleep", "600.5"]) for _ in range(2)]
+    try:
+        body = template({"Exhaust": {"actionId": "host:resource-exhaust", "targets": {"Processes": "Them"},
+                                     "parameters": {"duration": "60s", "resource": "files"}}},
+                        {"Them": {"resourceType": "host:process", "parameters": {"pattern": "^sleep 600.5$"},
+                                  "selectionMode": "ALL"}})
+        x = lab.run(body)
+        e = lab.wait(x, "running", *OVER)
+        assert e["state"]["status"] == "running", e["state"]
+        assert len(lab.open_faults()) == 2
+        lab.stop(x)
+        assert lab.wait(x)["state"]["status"] == "stopped"
+        assert lab.open_faults() == []
+    finally:
+        for p in others:
+            p.kill()
+            p.wait()
+
+
+def test_process_gone_since(fast):
+    """A process that was chosen and has ended since: not its pid is aimed at."""
+    gone = subprocess.Popen(["sleep", "600.75"])
+    try:
+        x = fast.run(template({"Wait": wait_action("PT20M"),
+                               "Pause": {"actionId": "host:process-pause", "startAfter": ["Wait"],
+                                         "parameters": {"duration": "5s"}, "targets": {"Processes": "Gone"}}},
+                              {"Gone": {"resourceType": "host:process", "parameters": {"pattern": "^sleep 600.75$"},
+                                        "selectionMode": "ALL"}}))
+        fast.wait(x, "running")
+    finally:
+        gone.kill()
+        gone.wait()
+    e = fast.wait(x)
+    assert (e["state"]["status"], e["state"]["error"]["code"]) == ("failed", "InvalidTarget"), e["state"]
+    assert "ended since" in e["actions"]["Pause"]["state"]["reason"]
+    assert fast.d.get("/v1/faults")[1]["faults"] == []
+
+
+def test_one_process_gone_of_two(fast):
+    both = [subprocess.Popen(["sleep", "600.75"]) for _ in range(2)]
+    try:
+        x = fast.run(template({"Wait": wait_action("PT20M"),
+                               "Pause": {"actionId": "host:process-pause", "startAfter": ["Wait"],
+                                         "parameters": {"duration": "500ms"}, "targets": {"Processes": "Both"}}},
+                              {"Both": {"resourceType": "host:process", "parameters": {"pattern": "^sleep 600.75$"},
+                                        "selectionMode": "ALL"}}))
+        fast.wait(x, "running")
+        both[0].kill()
+        both[0].wait()
+        wait_for(lambda: state_of(both[1].pid) == "T", "the other one is stopped")
+        assert fast.wait(x)["state"]["status"] == "completed"
+    finally:
+        for p in both:
+            p.kill()
+            p.wait()
+
+
+def test_recover_stops_experiments(lab, victim):
+    x = lab.run(template({"Pause": {"actionId": "host:process-pause",
+                                    "parameters": {"duration": "60s", "pid": str(victim.pid)}},
+                          "Wait": wait_action()}))
+    wait_for(lambda: state_of(victim.pid) == "T", "the victim is stopped")
+    assert lab.d.request("POST", "/v1/recover")[0] == 200
+    assert state_of(victim.pid) != "T"
+    e = lab.wait(x)
+    assert e["state"]["status"] == "stopped" and "uid" in e["state"]["reason"]
+    assert {a["state"]["status"] for a in e["actions"].values()} == {"stopped"}
+
+
+def test_document_outlives_its_action(fast):
+    """As with FIS: the action is over, what the document does goes on."""
+    parameters = {"documentArn": "arn:aws:ssm:us-east-1::document/AWSFIS-Run-CPU-Stress", "duration": "PT1M",
+                  "documentParameters": json.dumps({"DurationSeconds": "60", "LoadPercent": "1", "CPU": "1"})}
+    host = {"Host": {"resourceType": "aws:ec2:instance", "selectionMode": "ALL",
+                     "filters": [{"path": "State.Name", "values": ["running"]}]}}
+    actions = {"Load": {"actionId": "aws:ssm:send-command", "targets": {"Instances": "Host"}, "parameters": parameters}}
+    x = fast.run(template(actions, host))
+    assert fast.wait(x)["state"]["status"] == "completed"
+    assert len(fast.open_faults()) == 1
+    # But not when the experiment is stopped, where others go on.
+    actions["Wait"] = wait_action("PT12H")
+    x = fast.run(template(actions, host))
+    wait_for(lambda: fast.show(x)["actions"]["Load"]["state"]["status"] == "completed", "the action is over")
+    assert len(fast.open_faults()) == 2
+    fast.stop(x)
+    assert fast.wait(x)["state"]["status"] == "stopped"
+    assert len(fast.open_faults()) == 1
+
+
+def test_instant_action_is_monitored_for_its_duration(fast):
+    victim = subprocess.Popen(["sleep", "600.125"])
+    x = fast.run(template({"Kill": {"actionId": "host:process-kill",
+                                    "parameters": {"pid": str(victim.pid), "duration": "1s"}}}))
+    victim.wait()
+    e = fast.wait(x)
+    a = e["actions"]["Kill"]
+    assert a["state"]["status"] == "completed"
+    assert a["endTime"] - a["startTime"] >= 1 / SPEED
+
+
+@pytest.mark.parametrize("value", ["metric=load1 below=1000000", "url=http://127.0.0.1:1/"])
+def test_stop_condition_before_the_start(lab, victim, value):
+    """No action begins."""
+    source = "host:http" if "url" in value else "host:metric"
+    x = lab.run(template({"Pause": {"actionId": "host:process-pause",
+                                    "parameters": {"duration": "60s", "pid": str(victim.pid)}}},
+                         conditions=[{"source": source, "value": value}]))
+    e = lab.wait(x)
+    assert e["state"]["status"] == "stopped" and source in e["state"]["reason"]
+    assert e["actions"]["Pause"]["state"]["status"] == "cancelled"
+    assert "startTime" not in e["actions"]["Pause"]
+    assert lab.d.get("/v1/faults")[1]["faults"] == []
+
+
+def test_log_of_an_interrupted_one_ends(lab, victim):
+    x = lab.run(template({"Pause": {"actionId": "host:process-pause",
+                                    "parameters": {"duration": "60s", "pid": str(victim.pid)}}}))
+    lab.wait(x, "running")
+    lab.d.kill()
+    lab.d.start()
+    lines = lab.log(x)
+    assert [line["log_type"] for line in lines[-3:]] == ["action-error", "action-end", "experiment-end"]
+    assert lines[-1]["details"]["experiment_state"]["status"] == "failed"
+    assert lines[-2]["details"]["action_id"] == "host:process-pause"
+    for path in (lab.d.directory / "state" / "experiments").glob("*"):
+        path.unlink()
+    assert lab.log(x) == []
+
+
+def test_token_outlives_a_restart(lab):
+    t = lab.create(template({"Wait": wait_action()}))
+    body = {"clientToken": token(), "experimentTemplateId": t, "tags": {"a": "b"}}
+    first = lab.call("POST", "/experiments", body)["experiment"]["id"]
+    assert lab.call("POST", "/experiments", body)["experiment"]["id"] == first
+    lab.call("POST", "/experiments", {**body, "tags": {"a": "c"}}, expect=409)
+    lab.stop(first)
+    lab.wait(first)
+    assert lab.d.stop() == 0
+    lab.d.start()
+    assert first in lab.call("POST", "/experiments", body, expect=409)["message"]
+
+
+def test_large_template(fast):
+    """Most of a MiB of it, five times at once: the loop turns all the same."""
+    values = [[f"{i:02}{n:03}{'x' * 95}" for n in range(50)] for i in range(8)]
+    target = {"resourceType": "host:process", "selectionMode": "ALL",
+              "filters": [{"path": "Name", "values": v} for v in values]}
+    actions = {f"a{i}": {"actionId": "host:process-pause", "description": "y" * 500, "targets": {"Processes": f"t{i}"},
+                         "parameters": {"duration": "1s"}} for i in range(20)}
+    actions["a19"] = wait_action()
+    body = template(actions, {f"t{i}": target for i in range(19)},
+                    experimentOptions={"emptyTargetResolutionMode": "skip"})
+    assert len(json.dumps(body)) > 700_000
+    status, answer = fast.d.request("POST", "/experimentTemplates", body)
+    assert status == 200, str(answer)[:500]
+    t = answer["experimentTemplate"]["id"]
+    running = [fast.begin(t) for _ in range(5)]
+    slowest = 0
+    while any(fast.status(x) not in OVER for x in running):
+        begun = time.monotonic()
+        fast.d.get("/v1/status")
+        slowest = max(slowest, time.monotonic() - begun)
+    assert slowest < 2
+    assert fast.d.stop() == 0
+    fast.d.start()
+    assert all(fast.status(x) == "completed" for x in running)
+
+
+def test_large_log(fast):
+    """Longer than what is kept for a client that does not read."""
+    x = fast.run(template({"Wait": wait_action()}))
+    fast.wait(x)
+    lines = fast.log(x)
+    path = fast.d.directory / "state" / "experiments" / f"{x}.ndjson"
+    path.write_text((json.dumps({**lines[0], "details": {"much": "x" * 1000}}) + "\n") * 3000)
+    assert len(fast.log(x)) == 3000
+
+
+# The disk
+
+
+def state_of_lever(lab):
+    return lab.call("GET", "/safetyLevers/default")["safetyLever"]["state"]
+
+
+def test_damaged_store_engages_the_lever(lab, victim):
+    """Nobody can tell how it was left."""
+    assert state_of_lever(lab)["status"] == "disengaged"  # nothing was ever kept
+    assert lab.d.stop() == 0
+    database = lab.d.directory / "state" / "faultd.db"
+    database.write_bytes(b"not a database" * 1000)
+    lab.d.start()
+    state = state_of_lever(lab)
+    assert state["status"] == "engaged" and "faultd.db.bad" in state["reason"]
+    assert lab.d.fault("process-pause", pid=victim.pid)[0] == 409
+    lab.call("PATCH", "/safetyLevers/default/state", {"state": {"status": "disengaged", "reason": "looked at"}})
+    assert lab.d.start_fault("process-pause", pid=victim.pid)["state"] == "active"
+    assert lab.d.stop() == 0
+    lab.d.start()
+    assert state_of_lever(lab) == {"status": "disengaged", "reason": "looked at"}
+
+
+def test_unreadable_store_engages_the_lever(lab):
+    assert lab.d.stop() == 0
+    state = lab.d.directory / "state"
+    for path in state.glob("faultd.db*"):
+        path.unlink()
+    (state / "faultd.db").symlink_to("elsewhere")
+    (state / "faultd.db.bad").mkdir()
+    lab.d.start()
+    assert state_of_lever(lab)["status"] == "engaged"
+
+
+def test_lost_store_is_written_again(lab, victim):
+    t = lab.create(template({"Wait": wait_action()}))
+    lab.call("PATCH", "/safetyLevers/default/state", {"state": {"status": "disengaged", "reason": "as it was"}})
+    for path in (lab.d.directory / "state").glob("faultd.db*"):
+        path.unlink()
+    x = lab.begin(t)
+    other = lab.create(template({"Wait": wait_action()}))  # is on disk when it is answered
+    lab.stop(x)
+    lab.wait(x)
+    assert lab.d.stop() == 0
+    lab.d.start()
+    assert {e["id"] for e in lab.call("GET", "/experimentTemplates")["experimentTemplates"]} == {t, other}
+    assert state_of_lever(lab) == {"status": "disengaged", "reason": "as it was"}
+    assert lab.status(x) == "stopped"
+
+
+def test_what_ends_with_faultd(lab, victim):
+    """One that is stopped when faultd ends was stopped; its end is not told as a failure."""
+    x = lab.run(template({"Wait": wait_action()}))
+    lab.wait(x, "running")
+    lab.d.request("DELETE", f"/experiments/{x}")
+    assert lab.d.stop() == 0
+    lab.d.start()
+    assert lab.status(x) == "stopped"

@@ -28,6 +28,7 @@ class Driver:
         self.d = Faultd(directory, env={"FAULTD_CLOCK_SPEED": "600"}, config={"fis": {"tags": {"a": "b"}}})
         self.templates = []
         self.experiments = {}  # id: template id
+        self.begun = {}
         self.refused = {}
         self.streams = []
         self.moves = [(self.create, 3), (self.begin, 12), (self.stop, 5), (self.lever, 1), (self.reload, 1),
@@ -97,6 +98,7 @@ class Driver:
                                                         "experimentOptions": {"actionsMode": mode}})
             if answer:
                 self.experiments[answer["experiment"]["id"]] = t
+                self.begun[answer["experiment"]["id"]] = time.monotonic()
 
     def any_experiment(self):
         return self.chance.choice(list(self.experiments)[-8:]) if self.experiments else "EXPnone"
@@ -171,7 +173,13 @@ class Driver:
         os.kill(self.d.pid, self.chance.choice([signal.SIGKILL, signal.SIGTERM]))
         status = self.d.process.wait(PATIENCE)
         assert status in (0, -signal.SIGKILL), self.d.log()[-4000:]
+        killed = time.monotonic()
         self.d.start()
+        known = {e["id"] for e in self.listed()}
+        for x in [x for x in self.experiments if x not in known]:
+            # It was answered before the disk had it.
+            assert killed - self.begun.pop(x) < 2, x
+            del self.experiments[x]
         live = [e for e in self.listed() if e["state"]["status"] not in OVER]
         assert live == []
 
