@@ -168,7 +168,7 @@ int experiments_begin(struct experiments *all, struct experiment_start *s, struc
 		r = check_quota(all, e);
 	if (r == 0) {
 		forget_finished(all);
-		lines_trim(all, (size_t)all->policy->fis.experiments_kept_max, 0);
+		lines_trim(all, (size_t)all->policy->fis.experiments_kept_max - 1, 0);
 		r = begin(all, s, ret, e);
 	}
 	cJSON_Delete(s->tags);
