@@ -25,7 +25,7 @@ class Driver:
     def __init__(self, directory, seed):
         self.chance = random.Random(seed)
         self.victims = [subprocess.Popen(["sleep", "600.25"]) for _ in range(3)]
-        self.d = Faultd(directory, env={"FAULTD_CLOCK_SPEED": "600"}, config={"fis": {"tags": {"a": "b"}}})
+        self.d = Faultd(directory, env={"FAULTD_CLOCK_SPEED": "600"}, config={"fis": {"tags": {"a": "b"}, "maxKeptExperiments": 20000}})
         self.templates = []
         self.experiments = {}  # id: template id
         self.begun = {}

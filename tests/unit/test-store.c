@@ -479,10 +479,12 @@ static void assert_begins_anew(void)
 	open_all();
 	assert_int_equal(t.n_seen, 0);
 	assert_non_null(strstr(logged, "kept as faultd.db.bad"));
+	assert_non_null(strstr(store_unread(t.store), "faultd.db.bad"));
 	assert_int_equal(put_and_wait("new", "1"), 0);
 	close_store();
 	open_all();
 	assert_int_equal(t.n_seen, 1);
+	assert_null(store_unread(t.store));
 	assert_string_equal(logged, "");
 	close_store();
 	remove_all();
@@ -519,6 +521,7 @@ static void test_damaged(void **state)
 	/* As one that was begun, and then the host went down. */
 	assert_int_equal(mknod(path_of("faultd.db"), S_IFREG | 0644, 0), 0);
 	open_all();
+	assert_null(store_unread(t.store)); /* nothing was ever kept */
 	assert_int_equal(put_and_wait("x", "1"), 0);
 	assert_string_equal(logged, "");
 	close_store();
@@ -558,6 +561,7 @@ static void test_schema(void **state)
 	open_all();
 	assert_int_equal(t.n_seen, 0);
 	assert_int_equal(store_health(t.store), -EPROTONOSUPPORT);
+	assert_non_null(store_unread(t.store));
 	assert_int_equal(put_and_wait("x", "1"), -EPROTONOSUPPORT);
 	close_store();
 	assert_false(exists("faultd.db.bad"));
