@@ -41,17 +41,23 @@ static void on_gone(struct http_request *q)
 	free(r);
 }
 
-static void on_read(cJSON *saved, void *arg)
+static void on_read(int how, cJSON *saved, void *arg)
 {
 	struct reading *r = arg;
 	struct http_request *q = r->q;
+	struct error e;
 
 	q->data = NULL;
 	q->gone = NULL;
-	if (saved)
+	if (saved) {
 		r->use(r->api, q, NULL, saved);
-	else
+	} else if (how < 0) {
+		(void)error_set(&e, ERROR_FAILED, how, "experiment %.64s cannot be read: %s", r->id,
+				strerror(-how));
+		answer_error(q, &e);
+	} else {
 		fis_not_found(q, "experiment", r->id);
+	}
 	cJSON_Delete(saved);
 	free(r);
 }

@@ -78,9 +78,11 @@ size_t experiments_count_active(const struct experiments *all);
 void experiment_stop(struct experiment *x, const char *reason);
 void experiments_stop_all(struct experiments *all, const char *reason); /* each of them */
 
-/* One that is over and no longer in memory: its saved form (see experiment_print()), or NULL when
- * there is none of this id. Called on the loop, not from within this. */
-typedef void (*experiment_json_fn)(cJSON *saved, void *arg); /* `saved` is the callee's to delete */
+/* One that is over and no longer in memory: its saved form (see experiment_print()), or NULL, and
+ * then `r` is 0 (there is none of this id) or why it could not be read. Called on the loop, not
+ * from within this. */
+typedef void (*experiment_json_fn)(int r, cJSON *saved,
+				   void *arg); /* `saved` is the callee's to delete */
 struct experiment_reading;
 int experiments_read(struct experiments *all, const char *id, experiment_json_fn done, void *arg,
 		     struct experiment_reading **ret);

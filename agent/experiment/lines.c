@@ -61,7 +61,8 @@ static bool may_go(struct experiments *all, const struct experiment_line *line)
 	return !x || experiment_is_over(x);
 }
 
-/* Those before `before_us`, and the oldest of more than `most`; none that goes on. */
+/* With their records and logs: those before `before_us`, and the oldest of more than `most`; none
+ * that goes on. */
 void lines_trim(struct experiments *all, size_t most, int64_t before_us)
 {
 	size_t n = 0;
@@ -69,6 +70,7 @@ void lines_trim(struct experiments *all, size_t most, int64_t before_us)
 	while (n < all->n_lines && may_go(all, all->lines[n]) &&
 	       (all->n_lines - n > most || all->lines[n]->created_us < before_us)) {
 		(void)store_delete(all->store, STORE_EXPERIMENTS, all->lines[n]->id, NULL, NULL);
+		experiment_log_delete(all->log, all->lines[n]->id);
 		line_free(all->lines[n++]);
 	}
 	if (n == 0)

@@ -17,7 +17,7 @@
 #define SAY_PAUSE_NS (10 * NSEC_PER_SEC)
 #define BATCH_MAX    512
 
-enum job_kind { APPEND, READ, PRUNE };
+enum job_kind { APPEND, READ, DELETE, PRUNE };
 
 /* A reading is one, too. */
 struct log_reading {
@@ -68,6 +68,8 @@ static void run_one(struct log_files *f, struct log_reading *j)
 		j->r = log_files_append(f, j->id, j->line, j->length);
 	else if (j->kind == READ)
 		j->r = log_files_read(f, j->id, &j->text, &j->text_length);
+	else if (j->kind == DELETE)
+		j->r = log_files_delete(f, j->id);
 	else
 		j->r = log_files_prune(f, j->before);
 }
@@ -150,7 +152,7 @@ static void note(struct experiment_log *l, const struct log_reading *j, int r)
 		note_lost(l, r);
 	else if (j->kind == APPEND)
 		note_kept(l);
-	else if (j->kind == PRUNE && r < 0)
+	else if (j->kind != READ && r < 0)
 		log_warning("old logs of experiments cannot all be deleted: %s", strerror(-r));
 }
 
@@ -357,6 +359,17 @@ void log_reading_cancel(struct log_reading *r)
 {
 	if (r)
 		r->done = NULL;
+}
+
+void experiment_log_delete(struct experiment_log *l, const char *experiment_id)
+{
+	bool room = !l->stopped && l->n_jobs < LOG_QUEUE_MAX;
+	struct log_reading *j = room && log_files_can_be_called(experiment_id)
+					? job_new(DELETE, experiment_id)
+					: NULL;
+
+	if (j)
+		enqueue(l, j);
 }
 
 void experiment_log_prune(struct experiment_log *l, time_t before)

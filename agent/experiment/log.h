@@ -78,6 +78,9 @@ int experiment_log_read(struct experiment_log *l, const char *experiment_id, log
 			void *arg, struct log_reading **ret);
 void log_reading_cancel(struct log_reading *r); /* NULL: nothing */
 
+/* Deletes the files of one that is kept no more. */
+void experiment_log_delete(struct experiment_log *l, const char *experiment_id);
+
 /* Deletes the files of experiments whose last record is older than this. */
 void experiment_log_prune(struct experiment_log *l, time_t before);
 

@@ -252,6 +252,23 @@ int log_files_read(struct log_files *f, const char *id, char **ret, size_t *ret_
 	return 0;
 }
 
+int log_files_delete(struct log_files *f, const char *id)
+{
+	static const char *const parts[] = {"", OLDER};
+	_cleanup_close_ int directory = open_directory(f);
+	char name[NAME_SIZE];
+	int r = 0;
+
+	log_files_rest(f);
+	if (directory < 0)
+		return directory == -ENOENT ? 0 : directory;
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
+		if (unlinkat(directory, name_of(id, parts[i], name), 0) < 0 && errno != ENOENT)
+			r = -errno;
+	}
+	return r;
+}
+
 /* The name of a log: whose it is, and whether it is the older part. */
 static bool parse_name(const char *name, char *ret_id)
 {

@@ -29,6 +29,9 @@ void log_files_rest(struct log_files *f);
 /* All there is of one, oldest first: malloc'd and terminated, "" when there is nothing. */
 int log_files_read(struct log_files *f, const char *id, char **ret, size_t *ret_length);
 
+/* Deletes those of one. */
+int log_files_delete(struct log_files *f, const char *id);
+
 /* Deletes the files of those whose last record is older than this. */
 int log_files_prune(struct log_files *f, time_t before);
 

@@ -21,7 +21,7 @@ static void on_text(int r, const char *text, void *arg)
 	if (r < 0)
 		log_warning("an experiment's record cannot be read: %s", strerror(-r));
 	if (reading->done)
-		reading->done(saved, reading->arg);
+		reading->done(r, saved, reading->arg);
 	free(reading);
 }
 
@@ -66,7 +66,9 @@ struct retagging {
 static void on_retag(int r, const char *text, void *arg)
 {
 	struct retagging *t = arg;
-	cJSON *saved = text && !t->all->stopping ? cJSON_Parse(text) : NULL;
+	/* One that is kept no more must not come back. */
+	bool is_kept = !t->all->stopping && line_find(t->all, t->id);
+	cJSON *saved = text && is_kept ? cJSON_Parse(text) : NULL;
 	char *changed = NULL;
 
 	if (saved) {

@@ -185,7 +185,8 @@ static bool is_still_there(const struct resource_type *type, const struct resour
 /* Those that are still there; returns how many of RESOURCES_USED_MAX. */
 static size_t values_of(const struct action_run *run, const char **ret)
 {
-	const struct resource_list *l = &run->experiment->targets[template_of(run)->target].resources;
+	const struct resource_list *l =
+		&run->experiment->targets[template_of(run)->target].resources;
 	const struct resource_type *type = type_of(run);
 	size_t n = 0;
 

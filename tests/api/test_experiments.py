@@ -710,3 +710,24 @@ def test_what_ends_with_faultd(lab, victim):
     assert lab.d.stop() == 0
     lab.d.start()
     assert lab.status(x) == "stopped"
+
+
+def test_kept_only_so_many(tmp_path, alone):
+    """Records and logs of older ones go; a token of one that is gone is a new one."""
+    d = Faultd(tmp_path / "faultd", config={"fis": {"maxKeptExperiments": 3}}, env={"FAULTD_CLOCK_SPEED": str(SPEED)})
+    try:
+        fast = Lab(d)
+        t = fast.create(template({"Wait": wait_action()}))
+        begun = []
+        for _ in range(5):
+            begun.append(fast.begin(t))
+            fast.wait(begun[-1])
+        assert [e["id"] for e in fast.call("GET", "/experiments")["experiments"]] == begun[:1:-1]
+        fast.call("GET", f"/experiments/{begun[0]}", expect=404)
+        logs = d.directory / "state" / "experiments"
+        wait_for(lambda: {p.stem for p in logs.iterdir()} == set(begun[2:]), "logs of the last three")
+        assert d.stop() == 0
+        d.start()
+        assert [e["id"] for e in fast.call("GET", "/experiments")["experiments"]] == begun[:1:-1]
+    finally:
+        d.close()
