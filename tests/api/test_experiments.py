@@ -10,6 +10,7 @@ import subprocess
 import time
 
 import pytest
+from lib.disks import FIFREEZE, FITHAW, LoopMount
 from lib.harness import FAULTCTL, Faultd, HostState, assert_put_back, state_of, wait_for
 
 ROLE = "arn:aws:iam::000000000000:role/faultd"
@@ -731,3 +732,35 @@ def test_kept_only_so_many(tmp_path, alone):
         assert [e["id"] for e in fast.call("GET", "/experiments")["experiments"]] == begun[:1:-1]
     finally:
         d.close()
+
+
+def test_lever_on_a_disk_that_hangs(tmp_path, victim, alone):
+    """It takes effect at once; that nobody knows whether it is kept is told within seconds, and it can be moved again."""
+    mount = LoopMount(tmp_path / "disk")
+    (tmp_path / "faultd").mkdir()
+    (tmp_path / "faultd" / "state").symlink_to(mount.point)
+    d = Faultd(tmp_path / "faultd")
+    try:
+        lab = Lab(d)
+        d.start_fault("process-pause", pid=victim.pid)
+        assert mount.ioctl(FIFREEZE) is None
+        begun = time.monotonic()
+        for status in ("engaged", "disengaged", "engaged"):
+            answer = lab.call("PATCH", "/safetyLevers/default/state", {"state": {"status": status, "reason": "hangs"}},
+                              expect=500)
+            assert "not answered" in answer["message"]
+            assert state_of_lever(lab) == {"status": status, "reason": "hangs"}
+            assert state_of(victim.pid) != "T"
+            refused = d.fault("process-pause", "1s", pid=victim.pid)[0] == 409
+            assert refused == (status == "engaged")
+            d.request("DELETE", "/v1/faults")
+        assert 3 * 5 <= time.monotonic() - begun < 45
+        assert mount.ioctl(FITHAW) is None
+        lab.call("PATCH", "/safetyLevers/default/state", {"state": {"status": "engaged", "reason": "thawed"}})
+        assert d.stop() == 0
+        d.start()
+        assert state_of_lever(lab) == {"status": "engaged", "reason": "thawed"}
+    finally:
+        mount.ioctl(FITHAW)
+        d.close()
+        mount.close()
