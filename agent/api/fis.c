@@ -6,17 +6,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <unistd.h>
 
+#include "experiment/template.h"
 #include "plan/policy.h"
 #include "util/str.h"
 
-#define PAGE_MAX      100 /* also what one is when nobody asks for less: FIS does not say */
-#define TOKEN_MAX     1024
-#define TAGS_MAX      50
-#define TAG_KEY_MAX   128
-#define TAG_VALUE_MAX 256
+#define PAGE_MAX  100 /* also what one is when nobody asks for less: FIS does not say */
+#define TOKEN_MAX 1024
 
 #define refuse(q, ...)                                    \
 	do {                                              \
@@ -129,22 +126,12 @@ bool fis_members_are(struct http_request *q, const cJSON *o, const char *const *
 	return true;
 }
 
-/* As FIS counts them. */
-static size_t characters(const char *s)
-{
-	size_t n = 0;
-
-	for (; *s; s++)
-		n += ((unsigned char)*s & 0xc0) != 0x80;
-	return n;
-}
-
 bool fis_text(struct http_request *q, const cJSON *o, const struct fis_text *t, const char **ret)
 {
 	const cJSON *v = cJSON_GetObjectItemCaseSensitive(o, t->name);
 	const char *s = v && cJSON_IsString(v) ? v->valuestring : NULL;
 	char at[160], allowed[64];
-	size_t n = s ? characters(s) : 0;
+	size_t n = s ? str_characters(s) : 0;
 
 	*ret = NULL;
 	path_of(t->path ? t->path : "", t->name, at);
@@ -166,49 +153,17 @@ bool fis_text(struct http_request *q, const cJSON *o, const struct fis_text *t, 
 	return *ret;
 }
 
-static const char *wrong_with_tag(const cJSON *tags, const cJSON *tag)
-{
-	size_t n = characters(tag->string);
-
-	if (n < 1 || n > TAG_KEY_MAX)
-		return "a key has 1 to 128 characters";
-	if (strncasecmp(tag->string, "aws:", 4) == 0)
-		return "keys that begin with aws: are AWS's";
-	if (!cJSON_IsString(tag))
-		return "not a text";
-	if (characters(tag->valuestring) > TAG_VALUE_MAX)
-		return "a value has at most 256 characters";
-	for (const cJSON *d = tags->child; d != tag; d = d->next) {
-		if (str_eq(d->string, tag->string))
-			return "given twice";
-	}
-	return NULL;
-}
-
 bool fis_tags_are_good(struct http_request *q, const cJSON *tags)
 {
-	int n = 0;
+	struct problems problems = {0};
+	bool good;
 
-	if (!tags)
-		return true;
-	if (!cJSON_IsObject(tags)) {
-		refuse(q, "tags", "", "an object of texts", "not an object");
-		return false;
-	}
-	for (const cJSON *c = tags->child; c; c = c->next) {
-		const char *wrong = wrong_with_tag(tags, c);
-		char at[160];
-
-		if (wrong) {
-			refuse(q, path_of("tags", c->string, at), "", NULL, "%s", wrong);
-			return false;
-		}
-		if (++n > TAGS_MAX) {
-			refuse(q, "tags", "", "50", "too many");
-			return false;
-		}
-	}
-	return true;
+	template_check_tags(tags, "tags", &problems);
+	good = problems_count(&problems) == 0;
+	if (!good)
+		fis_answer_problems(q, &problems);
+	problems_done(&problems);
+	return good;
 }
 
 bool fis_may(struct api *api, struct http_request *q, const struct access_question *question)

@@ -8,8 +8,6 @@
 #include "experiment/template.h"
 #include "util/str.h"
 
-#define TAGS_MAX 50
-
 enum tagged_kind { TAGGED_TEMPLATE, TAGGED_EXPERIMENT, TAGGED_OTHER };
 
 /* What an ARN names. */
@@ -120,7 +118,7 @@ static void set_tags(struct api *api, struct http_request *q, const struct tagge
 
 	if (!tags) {
 		fis_out_of_memory(q);
-	} else if (cJSON_GetArraySize(tags) > TAGS_MAX) {
+	} else if (cJSON_GetArraySize(tags) > TEMPLATE_TAGS_MAX) {
 		(void)error_field(&e, "tags", "", "50", "%d with those it has already",
 				  cJSON_GetArraySize(tags));
 		cJSON_Delete(tags);
@@ -172,7 +170,10 @@ static void add_tags(struct api *api, struct http_request *q, const char *arn, c
 	tags = copy_of(tagged.tags);
 	for (const cJSON *c = given->child; tags && c; c = c->next) {
 		cJSON_DeleteItemFromObjectCaseSensitive(tags, c->string);
-		cJSON_AddStringToObject(tags, c->string, c->valuestring);
+		if (cJSON_AddStringToObject(tags, c->string, c->valuestring))
+			continue;
+		cJSON_Delete(tags);
+		tags = NULL;
 	}
 	set_tags(api, q, &tagged, tags);
 }
@@ -197,15 +198,18 @@ void tag_resource(struct api *api, struct http_request *q, const char *arn)
 	cJSON_Delete(body);
 }
 
-/* The keys as an object of tags without values, which is what questions are asked with. */
+/* The keys as an object of tags without values, which is what questions are asked with. NULL: out
+ * of memory. */
 static cJSON *keys_of(struct http_request *q)
 {
 	cJSON *o = cJSON_CreateObject();
 	const char *key;
 
 	for (size_t i = 0; o && (key = http_query(q, "tagKeys", i)); i++) {
-		if (!cJSON_HasObjectItem(o, key))
-			cJSON_AddNullToObject(o, key);
+		if (cJSON_GetObjectItemCaseSensitive(o, key) || cJSON_AddNullToObject(o, key))
+			continue;
+		cJSON_Delete(o);
+		o = NULL;
 	}
 	return o;
 }
@@ -219,10 +223,12 @@ void untag_resource(struct api *api, struct http_request *q, const char *arn)
 	if (!fis_query_is(q, query) || is_busy(api, q, arn, untag_resource))
 		return;
 	keys = keys_of(q);
-	if (find(api, q, "fis:UntagResource", arn, keys, &tagged) &&
-	    can_be_tagged(q, &tagged, arn)) {
+	if (!keys) {
+		fis_out_of_memory(q);
+	} else if (find(api, q, "fis:UntagResource", arn, keys, &tagged) &&
+		   can_be_tagged(q, &tagged, arn)) {
 		tags = copy_of(tagged.tags);
-		for (const cJSON *c = keys ? keys->child : NULL; tags && c; c = c->next)
+		for (const cJSON *c = keys->child; tags && c; c = c->next)
 			cJSON_DeleteItemFromObjectCaseSensitive(tags, c->string);
 		set_tags(api, q, &tagged, tags);
 	}

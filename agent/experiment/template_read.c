@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <string.h>
+#include <strings.h>
 
 #include "util/str.h"
 
@@ -164,7 +165,7 @@ static void check_tag(struct reading *r, const cJSON *all, const cJSON *tag, con
 	if (n < 1 || n > TAG_KEY_MAX)
 		problems_add(r->problems, ERROR_VALIDATION, at,
 			     "a key of %zu characters; allowed: 1 to %d", n, TAG_KEY_MAX);
-	else if (own && str_starts(tag->string, "aws:"))
+	else if (own && strncasecmp(tag->string, "aws:", 4) == 0)
 		problems_add(r->problems, ERROR_VALIDATION, at,
 			     "keys that begin with aws: are AWS's");
 	else if (is_repeated(all, tag))
