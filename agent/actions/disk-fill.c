@@ -55,7 +55,7 @@ static const struct row rows[] = {
 	 .type = ROW_BYTES,
 	 FIELD(struct disk_fill, reserve),
 	 .text = "what stays free, whatever is asked for and whoever else takes space: the fill gives way"},
-	GRADE_ROWS(struct disk_fill, "percent (or bytes)"),
+	GRADE_ROWS(struct disk_fill, "percent or bytes"),
 	TARGET_ROWS(struct disk_fill),
 };
 

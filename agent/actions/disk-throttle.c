@@ -64,7 +64,7 @@ static const struct row rows[] = {
 	 .min = 1,
 	 .max = IOPS_MOST,
 	 .text = "writes per second, at most"},
-	GRADE_ROWS(struct disk_throttle, "the one limit that is given"),
+	GRADE_ROWS(struct disk_throttle, "readBytes, writeBytes, readIops or writeIops"),
 	TARGET_ROWS(struct disk_throttle),
 };
 

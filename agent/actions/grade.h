@@ -15,16 +15,18 @@ struct grading {
 };
 
 /* The rows, for a params struct whose member `grading` is a struct grading. `what`: the name of the
- * graded parameter, in quotes. */
+ * graded parameter, in quotes; of several, names and words between them. */
 #define GRADE_ROWS(params, what)                                                                \
 	{.name = "from",                                                                        \
 	 .type = ROW_QUANTITY,                                                                  \
 	 FIELD(params, grading.from),                                                           \
-	 .text = "ramp: where " what " begins"},                                                \
+	 .text = "ramp: where " what " begins",                                                 \
+	 .in_place_of = what},                                                                  \
 		{.name = "to",                                                                  \
 		 .type = ROW_QUANTITY,                                                          \
 		 FIELD(params, grading.to),                                                     \
-		 .text = "ramp: where it ends, in place of " what},                             \
+		 .text = "ramp: where it ends, in place of " what,                              \
+		 .in_place_of = what},                                                          \
 		{.name = "over",                                                                \
 		 .type = ROW_DURATION,                                                          \
 		 FIELD(params, grading.over_ms),                                                \

@@ -49,7 +49,7 @@ static const struct row rows[] = {
 	 .type = ROW_BYTES,
 	 FIELD(struct io_stress, bytes),
 	 .text = "how much all workers together work on, in place of percent; a worker has at least 1MiB"},
-	GRADE_ROWS(struct io_stress, "percent (or bytes)"),
+	GRADE_ROWS(struct io_stress, "percent or bytes"),
 	TARGET_ROWS(struct io_stress),
 };
 

@@ -80,7 +80,7 @@ static const struct row rows[] = {
 	 .text = "always left available to others, on the host and below every limit; 0: nothing "
 		 "is spared, and the OOM killer may come"},
 	TARGET_ROWS(struct memory_stress),
-	GRADE_ROWS(struct memory_stress, "percent (or bytes)"),
+	GRADE_ROWS(struct memory_stress, "percent or bytes"),
 };
 
 static int check_amount(const struct memory_stress *p, struct error *e)

@@ -194,7 +194,9 @@ static bool may_have_action(struct api *api, struct http_request *q, const char 
 	}
 	question.values = values.value;
 	question.n_values = values.n;
-	yes = fis_may(api, q, &question);
+	do
+		yes = fis_may(api, q, &question);
+	while (yes && action_values_next(&values));
 	action_values_done(&values);
 	return yes;
 }

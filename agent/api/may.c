@@ -26,7 +26,9 @@ bool may_start_fault(struct api *api, const struct http_request *q, const struct
 	(void)identity_fis_arn(experiments_identity(api->experiments), "action", name, arn);
 	question.values = values.value;
 	question.n_values = values.n;
-	r = access_check_caller(api->policy->access, &q->caller, geteuid(), &question, e);
+	do
+		r = access_check_caller(api->policy->access, &q->caller, geteuid(), &question, e);
+	while (r == 0 && action_values_next(&values));
 	action_values_done(&values);
 	return r == 0;
 }
@@ -40,9 +42,14 @@ bool may_request_fault(struct api *api, const struct http_request *q, const stru
 	_cleanup_free_
 	void *params = a ? calloc(1, a->params_size) : NULL;
 	uint64_t ms = 0;
+	int r;
 
-	if (!params || action_parse(a, alias, request->parameters, params, &ms, e) < 0)
+	if (!a)
 		return true;
+	r = params ? action_parse(a, alias, request->parameters, params, &ms, e)
+		   : error_set(e, ERROR_FAILED, -ENOMEM, "out of memory");
+	if (r < 0)
+		return r != -ENOMEM;
 	return may_start_fault(api, q, a, params, request->duration_ms ? request->duration_ms : ms,
 			       e);
 }

@@ -17,8 +17,7 @@ static int denied(struct experiment *x, const char *location, const char *reason
 }
 
 static int check_resource(struct experiment *x, const struct access_role *role, size_t i,
-			  const struct action_values *values, const char *resource,
-			  const cJSON *tags)
+			  struct action_values *values, const char *resource, const cJSON *tags)
 {
 	const struct access_question q = {.action = x->template->actions[i].kind->id,
 					  .resource = resource,
@@ -28,8 +27,12 @@ static int check_resource(struct experiment *x, const struct access_role *role, 
 					  .n_values = values->n};
 	char location[160];
 	struct error e;
+	int r;
 
-	if (access_check_role(role, &q, &e) == 0)
+	do
+		r = access_check_role(role, &q, &e);
+	while (r == 0 && action_values_next(values));
+	if (r == 0)
 		return 0;
 	(void)snprintf(location, sizeof(location), "actions.%.64s", x->template->actions[i].name);
 	return denied(x, location, e.message);

@@ -44,6 +44,7 @@ struct row {
 	const char *unit; /* "%", "" … */
 	const char *const *values; /* of a ROW_ENUM, NULL-terminated */
 	const char *text;          /* one sentence */
+	const char *in_place_of;   /* of a ramp's end: names of rows, words among others */
 };
 
 /* For row tables: offset, and size for strings. */

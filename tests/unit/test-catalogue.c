@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "experiment/action_values.h"
 #include "experiment/catalogue.h"
 #include "experiment/identity.h"
 
@@ -382,6 +383,173 @@ static void test_targets(void **state)
 	}
 }
 
+static const char *value_of(const struct action_values *v, const char *parameter)
+{
+	char key[96];
+
+	(void)snprintf(key, sizeof(key), "fis:Parameter/%s", parameter);
+	for (size_t i = 0; i < v->n; i++) {
+		if (strcmp(v->value[i].key, key) == 0)
+			return v->value[i].value;
+	}
+	return NULL;
+}
+
+/* What conditions see of a fault: each end of a ramp in the place of what it moves. */
+static void test_ramp_values(void **state)
+{
+	static const struct {
+		const char *action, *parameters, *key;
+		const char *seen[4];
+	} cases[] = {
+		{"cpu-stress", "{\"percent\":10}", "percent", {"10"}},
+		{"cpu-stress",
+		 "{\"percent\":10,\"to\":90,\"over\":\"1s\"}",
+		 "percent",
+		 {"10", "90"}},
+		{"cpu-stress",
+		 "{\"percent\":10,\"from\":5,\"to\":\"90\",\"over\":\"1s\"}",
+		 "percent",
+		 {"10", "5", "90"}},
+		{"cpu-stress",
+		 "{\"percent\":10,\"to\":90,\"over\":\"1s\"}",
+		 "cpus",
+		 {"all", "all"}},
+		{"cpu-stress", "{\"to\":90,\"over\":\"1s\"}", "percent", {"100", "90"}},
+		{"network-latency",
+		 "{\"delay\":\"10ms\",\"to\":\"2s\",\"over\":\"1s\"}",
+		 "delay",
+		 {"10", "2000"}},
+		{"network-rate",
+		 "{\"rate\":\"10mbit\",\"from\":\"9kbit\",\"over\":\"1s\"}",
+		 "rate",
+		 {"10000000", "9000"}},
+		{"memory-stress",
+		 "{\"bytes\":\"1MiB\",\"to\":\"2MiB\",\"over\":\"1s\"}",
+		 "bytes",
+		 {"1048576", "2097152"}},
+		{"disk-throttle",
+		 "{\"path\":\"/\",\"writeIops\":5,\"from\":7,\"over\":\"1s\"}",
+		 "writeIops",
+		 {"5", "7"}},
+		{"clock-skew", "{\"offset\":\"1m\",\"over\":\"1s\"}", "offset", {"1m"}},
+		{"clock-skew",
+		 "{\"offset\":\"1m\",\"from\":\"-1h\",\"over\":\"1s\"}",
+		 "offset",
+		 {"1m", "-1h"}},
+		{"resource-exhaust",
+		 "{\"resource\":\"pids\",\"count\":5,\"to\":70,\"over\":\"1s\"}",
+		 "count",
+		 {"5", "70"}},
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		const struct action *a =
+			action_find(cases[i].action, &(const struct alias *){NULL});
+		cJSON *given = cJSON_Parse(cases[i].parameters);
+		void *params = calloc(1, a->params_size);
+		struct action_values v;
+		struct error e = {0};
+		uint64_t ms;
+
+		if (action_parse(a, NULL, given, params, &ms, &e) < 0)
+			fail_msg("%s: %s", cases[i].parameters, e.message);
+		assert_int_equal(action_values_of_fault(a, params, 0, &v), 0);
+		for (int again = 0; again < 2; again++) {
+			for (size_t k = 0; cases[i].seen[k]; k++) {
+				assert_string_equal(value_of(&v, cases[i].key), cases[i].seen[k]);
+				assert_int_equal(action_values_next(&v),
+						 cases[i].seen[k + 1] != NULL);
+			}
+		}
+		action_values_done(&v);
+		free(params);
+		cJSON_Delete(given);
+	}
+}
+
+static const struct row *row_of(const struct action *a, const char *name)
+{
+	for (size_t i = 0; i < a->n_rows; i++) {
+		if (strcmp(a->rows[i].name, name) == 0)
+			return &a->rows[i];
+	}
+	return NULL;
+}
+
+/* Every action with a ramp says what it moves, and that is among its parameters. */
+static void test_ramps_move_something(void **state)
+{
+	static const char *const ends[] = {"from", "to"};
+	size_t ramps = 0;
+
+	for (size_t i = 0; i < n_actions; i++) {
+		if (!row_of(actions[i], "over"))
+			continue;
+		ramps++;
+		for (size_t k = 0; k < COUNT(ends); k++) {
+			char words[128] = "";
+			size_t n = 0;
+
+			if (!row_of(actions[i], ends[k]))
+				continue; /* a clock drifts to its offset */
+			assert_non_null(row_of(actions[i], ends[k])->in_place_of);
+			(void)snprintf(words, sizeof(words), "%s",
+				       row_of(actions[i], ends[k])->in_place_of);
+			for (char *w = strtok(words, ", "); w; w = strtok(NULL, ", "))
+				n += row_of(actions[i], w) != NULL;
+			assert_true(n > 0);
+		}
+	}
+	assert_true(ramps > 5);
+}
+
+/* Of a template's action: also by its own names and with its defaults when the target says what is
+ * required. */
+static void test_values_with_a_target(void **state)
+{
+	static const struct {
+		const char *id, *type, *parameters, *key, *seen;
+	} cases[] = {
+		{"host:disk-fill", "host:mount", "{\"percent\":\"91.0\",\"duration\":\"1s\"}",
+		 "percent", "91"},
+		{"host:disk-fill", "host:mount", "{\"percent\":\"91.0\",\"duration\":\"1s\"}",
+		 "path", NULL},
+		{"aws:ecs:task-network-latency", "aws:ecs:task", "{\"duration\":\"PT1M\"}", "delay",
+		 "200"},
+		{"aws:ecs:task-network-latency", "aws:ecs:task", "{\"duration\":\"PT1M\"}",
+		 "container", NULL},
+		{"aws:ssm:send-command", "aws:ec2:instance",
+		 "{\"documentArn\":\"arn:aws:ssm:us-east-1::document/AWSFIS-Run-CPU-Stress\",\"documentParameters\":\"{\\\"DurationSeconds\\\":\\\"120\\\",\\\"LoadPercent\\\":\\\"7\\\"}\",\"duration\":\"PT1M\"}",
+		 "percent", "7"},
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		cJSON *given = cJSON_Parse(cases[i].parameters);
+		struct template t = {
+			.targets = {{.type = resource_type_find(cases[i].type)}},
+			.n_targets = 1,
+			.actions = {{.kind = catalogue_find(cases[i].id), .parameters = given}},
+			.n_actions = 1};
+		struct action_values v;
+		const char *seen;
+
+		assert_non_null(given);
+		assert_non_null(t.targets[0].type);
+		assert_int_equal(action_values_of_template(&t, &t.actions[0], &v), 0);
+		seen = value_of(&v, cases[i].key);
+		if (cases[i].seen) {
+			assert_non_null(seen);
+			assert_string_equal(seen, cases[i].seen);
+		} else {
+			assert_null(seen);
+		}
+		assert_false(action_values_next(&v));
+		action_values_done(&v);
+		cJSON_Delete(given);
+	}
+}
+
 /* Parameters of every action, with values of any kind: what is accepted is a request that
  * faults_request() takes, the rest has a reason. */
 
@@ -530,13 +698,22 @@ static void test_bad(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_catalogue),  cmocka_unit_test(test_fis_actions),
-		cmocka_unit_test(test_keys),       cmocka_unit_test(test_why_not),
-		cmocka_unit_test(test_lists),      cmocka_unit_test(test_parameters),
-		cmocka_unit_test(test_print),      cmocka_unit_test(test_good),
-		cmocka_unit_test(test_targets),    cmocka_unit_test(test_any),
-		cmocka_unit_test(test_max_errors), cmocka_unit_test(test_assertion),
+		cmocka_unit_test(test_catalogue),
+		cmocka_unit_test(test_fis_actions),
+		cmocka_unit_test(test_keys),
+		cmocka_unit_test(test_why_not),
+		cmocka_unit_test(test_lists),
+		cmocka_unit_test(test_parameters),
+		cmocka_unit_test(test_print),
+		cmocka_unit_test(test_good),
+		cmocka_unit_test(test_targets),
+		cmocka_unit_test(test_any),
+		cmocka_unit_test(test_max_errors),
+		cmocka_unit_test(test_assertion),
 		cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_ramp_values),
+		cmocka_unit_test(test_ramps_move_something),
+		cmocka_unit_test(test_values_with_a_target),
 	};
 
 	return cmocka_run_group_tests_name("catalogue", tests, make, done);
