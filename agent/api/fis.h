@@ -71,6 +71,12 @@ cJSON *fis_wrap(const char *name, cJSON *item);
 /* The line of an experiment, or NULL. */
 const struct experiment_line *fis_find_line(struct api *api, const char *id);
 
+/* What an operation is about, asking also whether this caller may. NULL: answered. */
+struct template *fis_find_template(struct api *api, struct http_request *q, const char *operation,
+				   const char *id);
+const struct experiment_line *fis_find_experiment(struct api *api, struct http_request *q,
+						  const char *operation, const char *id);
+
 /* One change of a template at a time: another one would be made from what the first is replacing.
  * Does this request have to wait? It is then asked again, from its beginning, in its turn. */
 typedef void (*fis_handler)(struct api *api, struct http_request *q, const char *id);

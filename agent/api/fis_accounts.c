@@ -12,31 +12,6 @@
 
 static const char *const list_query[] = {"maxResults", "nextToken", NULL};
 
-static bool template_is_there(struct api *api, struct http_request *q, const char *operation,
-			      const char *id)
-{
-	const struct template *t = templates_find(api->experiments, id);
-
-	if (!fis_may_do(api, q, operation, "experiment-template", id, t ? t->tags : NULL))
-		return false;
-	if (!t)
-		fis_not_found(q, "experiment template", id);
-	return t;
-}
-
-static bool experiment_is_there(struct api *api, struct http_request *q, const char *operation,
-				const char *id)
-{
-	const struct experiment_line *line = fis_find_line(api, id);
-
-	if (!fis_may_do(api, q, operation, "experiment", id,
-			line ? cJSON_GetObjectItemCaseSensitive(line->summary, "tags") : NULL))
-		return false;
-	if (!line)
-		fis_not_found(q, "experiment", id);
-	return line;
-}
-
 /* No token is ever given, so that none is right. */
 static void answer_none(struct http_request *q, const char *list)
 {
@@ -92,14 +67,14 @@ static bool account_is_good(struct http_request *q)
 void list_accounts(struct api *api, struct http_request *q, const char *id)
 {
 	if (fis_query_is(q, list_query) &&
-	    template_is_there(api, q, "fis:ListTargetAccountConfigurations", id))
+	    fis_find_template(api, q, "fis:ListTargetAccountConfigurations", id))
 		answer_none(q, "targetAccountConfigurations");
 }
 
 void get_account(struct api *api, struct http_request *q, const char *id)
 {
 	if (fis_query_is(q, NULL) && account_is_good(q) &&
-	    template_is_there(api, q, "fis:GetTargetAccountConfiguration", id))
+	    fis_find_template(api, q, "fis:GetTargetAccountConfiguration", id))
 		answer_no_account(q);
 }
 
@@ -108,7 +83,7 @@ void create_account(struct api *api, struct http_request *q, const char *id)
 	struct error e;
 
 	if (!fis_query_is(q, NULL) || !account_is_good(q) || !read_configuration(q, true) ||
-	    !template_is_there(api, q, "fis:CreateTargetAccountConfiguration", id))
+	    !fis_find_template(api, q, "fis:CreateTargetAccountConfiguration", id))
 		return;
 	(void)error_set(&e, ERROR_VALIDATION, -EINVAL,
 			"experimentOptions.accountTargeting of %.64s is single-account: a host has "
@@ -120,14 +95,14 @@ void create_account(struct api *api, struct http_request *q, const char *id)
 void update_account(struct api *api, struct http_request *q, const char *id)
 {
 	if (fis_query_is(q, NULL) && account_is_good(q) && read_configuration(q, false) &&
-	    template_is_there(api, q, "fis:UpdateTargetAccountConfiguration", id))
+	    fis_find_template(api, q, "fis:UpdateTargetAccountConfiguration", id))
 		answer_no_account(q);
 }
 
 void delete_account(struct api *api, struct http_request *q, const char *id)
 {
 	if (fis_query_is(q, NULL) && account_is_good(q) &&
-	    template_is_there(api, q, "fis:DeleteTargetAccountConfiguration", id))
+	    fis_find_template(api, q, "fis:DeleteTargetAccountConfiguration", id))
 		answer_no_account(q);
 }
 
@@ -135,13 +110,13 @@ void list_experiment_accounts(struct api *api, struct http_request *q, const cha
 {
 	/* Of this one FIS has no maxResults. */
 	if (fis_query_is(q, list_query + 1) &&
-	    experiment_is_there(api, q, "fis:ListExperimentTargetAccountConfigurations", id))
+	    fis_find_experiment(api, q, "fis:ListExperimentTargetAccountConfigurations", id))
 		answer_none(q, "experimentTargetAccountConfigurations");
 }
 
 void get_experiment_account(struct api *api, struct http_request *q, const char *id)
 {
 	if (fis_query_is(q, NULL) && account_is_good(q) &&
-	    experiment_is_there(api, q, "fis:GetExperimentTargetAccountConfiguration", id))
+	    fis_find_experiment(api, q, "fis:GetExperimentTargetAccountConfiguration", id))
 		answer_no_account(q);
 }

@@ -79,14 +79,14 @@ static void read_then(struct api *api, struct http_request *q, const char *id, u
 	q->gone = on_gone;
 }
 
-/* May this caller, and is there such a one? */
-static bool is_there(struct api *api, struct http_request *q, const char *operation, const char *id)
+const struct experiment_line *fis_find_experiment(struct api *api, struct http_request *q,
+						  const char *operation, const char *id)
 {
 	const struct experiment_line *line = fis_find_line(api, id);
 	const cJSON *tags = line ? cJSON_GetObjectItemCaseSensitive(line->summary, "tags") : NULL;
 
 	if (!fis_may_do(api, q, operation, "experiment", id, tags))
-		return false;
+		return NULL;
 	if (!line)
 		fis_not_found(q, "experiment", id);
 	return line;
@@ -113,7 +113,7 @@ static void answer_experiment(struct api *api, struct http_request *q, const str
 
 void get_experiment(struct api *api, struct http_request *q, const char *id)
 {
-	if (fis_query_is(q, NULL) && is_there(api, q, "fis:GetExperiment", id))
+	if (fis_query_is(q, NULL) && fis_find_experiment(api, q, "fis:GetExperiment", id))
 		with_experiment(api, q, id, answer_experiment);
 }
 
@@ -123,7 +123,7 @@ void stop_experiment(struct api *api, struct http_request *q, const char *id)
 	struct experiment *x;
 	char reason[192];
 
-	if (!fis_query_is(q, NULL) || !is_there(api, q, "fis:StopExperiment", id))
+	if (!fis_query_is(q, NULL) || !fis_find_experiment(api, q, "fis:StopExperiment", id))
 		return;
 	x = experiments_find(api->experiments, id);
 	if (q->caller.key[0])
@@ -216,7 +216,8 @@ void list_resolved_targets(struct api *api, struct http_request *q, const char *
 	static const char *const query[] = {"maxResults", "nextToken", "targetName", NULL};
 	struct fis_page page;
 
-	if (fis_query_is(q, query) && is_there(api, q, "fis:ListExperimentResolvedTargets", id) &&
+	if (fis_query_is(q, query) &&
+	    fis_find_experiment(api, q, "fis:ListExperimentResolvedTargets", id) &&
 	    fis_page_read(q, "resolvedTargets", http_query(q, "targetName", 0), &page))
 		with_experiment(api, q, id, answer_targets);
 }

@@ -9,8 +9,6 @@
 #include "experiment/template.h"
 #include "util/str.h"
 
-#define TOKEN_MAX 1024
-
 /* A change on its way to the disk, or a request that waits for one. */
 struct fis_change {
 	struct fis_change *next;
@@ -175,16 +173,26 @@ void fis_replace_template(struct api *api, struct http_request *q, struct templa
 	keep_request(c);
 }
 
+/* Without a problem it is memory that was short. */
+static void answer_bad_template(struct http_request *q, const struct problems *problems)
+{
+	if (problems_count(problems) == 0)
+		fis_out_of_memory(q);
+	else
+		fis_answer_problems(q, problems);
+}
+
 /* Who may define which fault: asked of an action of a template. */
 static bool may_have_action(struct api *api, struct http_request *q, const char *operation,
-			    const struct template *t, const struct template_action *a)
+			    const struct template *t, const struct template_action *a,
+			    const cJSON *request_tags)
 {
 	char arn[ARN_MAX];
 	struct access_question question = {
 		.action = operation,
 		.resource = identity_fis_arn(experiments_identity(api->experiments), "action",
 					     a->kind->id, arn),
-		.request_tags = t->tags};
+		.request_tags = request_tags};
 	struct action_values values;
 	bool yes;
 
@@ -202,10 +210,10 @@ static bool may_have_action(struct api *api, struct http_request *q, const char 
 }
 
 static bool may_have_actions(struct api *api, struct http_request *q, const char *operation,
-			     const struct template *t)
+			     const struct template *t, const cJSON *request_tags)
 {
 	for (size_t i = 0; i < t->n_actions; i++) {
-		if (!may_have_action(api, q, operation, t, &t->actions[i]))
+		if (!may_have_action(api, q, operation, t, &t->actions[i], request_tags))
 			return false;
 	}
 	return true;
@@ -228,7 +236,7 @@ static bool may_create(struct api *api, struct http_request *q, const struct tem
 					     "experiment-template", "*", arn),
 		.request_tags = t->tags};
 
-	if (!fis_may(api, q, &question) || !may_have_actions(api, q, question.action, t) ||
+	if (!fis_may(api, q, &question) || !may_have_actions(api, q, question.action, t, t->tags) ||
 	    !may_pass_role(api, q, t->role_arn))
 		return false;
 	question.action = "fis:TagResource";
@@ -249,9 +257,9 @@ static const char *find_changing(const struct api *api, const char *token)
 
 /* Who asks again with a token has its template written again: not as it was before a change that
  * is under way, and not when it is being deleted. */
-static void create(struct api *api, struct http_request *q, struct template *t, const char *token)
+static void create(struct api *api, struct http_request *q, struct template *t)
 {
-	const char *changing = find_changing(api, token);
+	const char *changing = find_changing(api, t->client_token);
 	struct fis_change *c;
 	struct error e;
 
@@ -266,7 +274,7 @@ static void create(struct api *api, struct http_request *q, struct template *t, 
 		fis_out_of_memory(q);
 		return;
 	}
-	if (templates_create(api->experiments, t, token, on_changed, c, &e) < 0) {
+	if (templates_create(api->experiments, t, on_changed, c, &e) < 0) {
 		free_change(c);
 		answer_error(q, &e);
 		return;
@@ -274,47 +282,29 @@ static void create(struct api *api, struct http_request *q, struct template *t, 
 	keep_request(c);
 }
 
-/* Checked when it is there by template_parse(). */
-static char *copy_token(const cJSON *json, struct problems *problems)
-{
-	const cJSON *v = cJSON_GetObjectItemCaseSensitive(json, "clientToken");
-
-	if (!v)
-		problems_add(problems, ERROR_VALIDATION, "clientToken", "required and not given");
-	else if (cJSON_IsString(v) && strlen(v->valuestring) > TOKEN_MAX)
-		problems_add(problems, ERROR_VALIDATION, "clientToken",
-			     "%zu bytes; allowed: 1 to %d", strlen(v->valuestring), TOKEN_MAX);
-	return strdup(v && cJSON_IsString(v) ? v->valuestring : "");
-}
-
 void create_experiment_template(struct api *api, struct http_request *q, const char *id)
 {
 	cJSON *body = fis_query_is(q, NULL) ? fis_body(q) : NULL;
 	struct problems problems = {0};
 	struct template *t = NULL;
-	char *token;
 	int r;
 
 	if (!body)
 		return;
-	token = copy_token(body, &problems);
+	if (!cJSON_GetObjectItemCaseSensitive(body, "clientToken"))
+		problems_add(&problems, ERROR_VALIDATION, "clientToken", "required and not given");
 	r = template_parse(body, &t, &problems);
-	if (r == 0 && problems.n == 0 && token) {
-		create(api, q, t, token);
+	if (r == 0 && problems_count(&problems) == 0) {
+		create(api, q, t);
 	} else {
 		template_unref(t);
-		if (problems.n + problems.dropped == 0)
-			fis_out_of_memory(q);
-		else
-			fis_answer_problems(q, &problems);
+		answer_bad_template(q, &problems);
 	}
 	problems_done(&problems);
-	free(token);
 }
 
-/* Also asks whether this caller may. NULL: answered. */
-static struct template *find(struct api *api, struct http_request *q, const char *operation,
-			     const char *id)
+struct template *fis_find_template(struct api *api, struct http_request *q, const char *operation,
+				   const char *id)
 {
 	struct template *t = templates_find(api->experiments, id);
 
@@ -328,7 +318,8 @@ static struct template *find(struct api *api, struct http_request *q, const char
 void get_experiment_template(struct api *api, struct http_request *q, const char *id)
 {
 	const struct template *t =
-		fis_query_is(q, NULL) ? find(api, q, "fis:GetExperimentTemplate", id) : NULL;
+		fis_query_is(q, NULL) ? fis_find_template(api, q, "fis:GetExperimentTemplate", id)
+				      : NULL;
 
 	if (t)
 		answer_json(q, 200, template_json(api, t));
@@ -384,7 +375,7 @@ void list_experiment_templates(struct api *api, struct http_request *q, const ch
 static bool may_update(struct api *api, struct http_request *q, const struct template *t,
 		       bool role_changes)
 {
-	return may_have_actions(api, q, "fis:UpdateExperimentTemplate", t) &&
+	return may_have_actions(api, q, "fis:UpdateExperimentTemplate", t, NULL) &&
 	       (!role_changes || may_pass_role(api, q, t->role_arn));
 }
 
@@ -396,10 +387,7 @@ static void update(struct api *api, struct http_request *q, struct template *t, 
 	int r = template_patch(t, patch, &fresh, &problems);
 
 	if (r < 0) {
-		if (problems.n + problems.dropped == 0)
-			fis_out_of_memory(q);
-		else
-			fis_answer_problems(q, &problems);
+		answer_bad_template(q, &problems);
 	} else if (!may_update(api, q, fresh, role_changes)) {
 		template_unref(fresh);
 	} else {
@@ -407,24 +395,6 @@ static void update(struct api *api, struct http_request *q, struct template *t, 
 		fis_replace_template(api, q, fresh, false);
 	}
 	problems_done(&problems);
-}
-
-static bool is_patch(struct http_request *q, const cJSON *patch)
-{
-	static const char *const members[] = {"description",
-					      "stopConditions",
-					      "targets",
-					      "actions",
-					      "roleArn",
-					      "logConfiguration",
-					      "experimentOptions",
-					      "experimentReportConfiguration",
-					      NULL};
-	static const char *const options[] = {"emptyTargetResolutionMode", NULL};
-	const cJSON *o = cJSON_GetObjectItemCaseSensitive(patch, "experimentOptions");
-
-	return fis_members_are(q, patch, members, "") &&
-	       (!o || fis_members_are(q, o, options, "experimentOptions"));
 }
 
 void update_experiment_template(struct api *api, struct http_request *q, const char *id)
@@ -435,14 +405,10 @@ void update_experiment_template(struct api *api, struct http_request *q, const c
 	if (!fis_query_is(q, NULL) ||
 	    fis_template_is_busy(api, q, id, update_experiment_template, id))
 		return;
-	t = find(api, q, "fis:UpdateExperimentTemplate", id);
+	t = fis_find_template(api, q, "fis:UpdateExperimentTemplate", id);
 	patch = t ? fis_body(q) : NULL;
-	if (!patch)
-		return;
-	if (is_patch(q, patch))
+	if (patch)
 		update(api, q, t, patch);
-	else
-		cJSON_Delete(patch);
 }
 
 void delete_experiment_template(struct api *api, struct http_request *q, const char *id)
@@ -452,7 +418,7 @@ void delete_experiment_template(struct api *api, struct http_request *q, const c
 
 	if (!fis_query_is(q, NULL) ||
 	    fis_template_is_busy(api, q, id, delete_experiment_template, id) ||
-	    !find(api, q, "fis:DeleteExperimentTemplate", id))
+	    !fis_find_template(api, q, "fis:DeleteExperimentTemplate", id))
 		return;
 	c = new_change(api, q, id);
 	if (!c) {

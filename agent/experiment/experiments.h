@@ -42,11 +42,12 @@ int experiments_store_health(const struct experiments *all);
  * template is valid during the callback. */
 typedef void (*template_done_fn)(int r, struct template *t, const struct error *e, void *arg);
 
-/* CreateExperimentTemplate: `t` is taken over. The same token and request again: the template there
- * is. Another request with that token: -EEXIST (ERROR_CONFLICT). Over the quota: ERROR_QUOTA.
- * Returns 0 (`done` will be called), or a negative errno and the error. */
-int templates_create(struct experiments *all, struct template *t, const char *client_token,
-		     template_done_fn done, void *arg, struct error *e);
+/* CreateExperimentTemplate: `t`, which has its clientToken, is taken over. The same token and
+ * request again: the template there is. Another request with that token: -EEXIST (ERROR_CONFLICT).
+ * Over the quota: ERROR_QUOTA. Returns 0 (`done` will be called), or a negative errno and the
+ * error. */
+int templates_create(struct experiments *all, struct template *t, template_done_fn done, void *arg,
+		     struct error *e);
 /* Puts `t` (of template_patch(), or with other tags) in the place of the one with its id. */
 int templates_replace(struct experiments *all, struct template *t, template_done_fn done, void *arg,
 		      struct error *e);

@@ -217,10 +217,10 @@ static int create_again(struct experiments *all, struct template *before, struct
 	return change(all, CHANGE_REPLACE, template_ref(before), done, arg, e);
 }
 
-int templates_create(struct experiments *all, struct template *t, const char *client_token,
-		     template_done_fn done, void *arg, struct error *e)
+int templates_create(struct experiments *all, struct template *t, template_done_fn done, void *arg,
+		     struct error *e)
 {
-	struct template *before = with_token(all, client_token);
+	struct template *before = with_token(all, t->client_token);
 	int r;
 
 	if (before)
@@ -231,7 +231,6 @@ int templates_create(struct experiments *all, struct template *t, const char *cl
 		return r;
 	}
 	make_fis_id("EXT", t->id);
-	(void)str_copy(t->client_token, sizeof(t->client_token), client_token);
 	(void)clock_gettime(CLOCK_REALTIME, &t->created_at);
 	t->updated_at = t->created_at;
 	return change(all, CHANGE_CREATE, t, done, arg, e);
