@@ -371,24 +371,26 @@ void list_experiment_templates(struct api *api, struct http_request *q, const ch
 	answer_json(q, 200, o);
 }
 
-/* Of what the template will be, those of its parts that the request changes. */
+/* Of what the template will be. To change what a role does is as good as to pass it. */
 static bool may_update(struct api *api, struct http_request *q, const struct template *t,
-		       bool role_changes)
+		       bool passes_role)
 {
 	return may_have_actions(api, q, "fis:UpdateExperimentTemplate", t, NULL) &&
-	       (!role_changes || may_pass_role(api, q, t->role_arn));
+	       (!passes_role || may_pass_role(api, q, t->role_arn));
 }
 
 static void update(struct api *api, struct http_request *q, struct template *t, cJSON *patch)
 {
-	bool role_changes = cJSON_HasObjectItem(patch, "roleArn");
+	bool passes_role = cJSON_GetObjectItemCaseSensitive(patch, "roleArn") ||
+			   cJSON_GetObjectItemCaseSensitive(patch, "actions") ||
+			   cJSON_GetObjectItemCaseSensitive(patch, "targets");
 	struct problems problems = {0};
 	struct template *fresh = NULL;
 	int r = template_patch(t, patch, &fresh, &problems);
 
 	if (r < 0) {
 		answer_bad_template(q, &problems);
-	} else if (!may_update(api, q, fresh, role_changes)) {
+	} else if (!may_update(api, q, fresh, passes_role)) {
 		template_unref(fresh);
 	} else {
 		(void)clock_gettime(CLOCK_REALTIME, &fresh->updated_at);

@@ -100,6 +100,15 @@ def test_who_may_define_what(made):
     assert d.get("/experimentTemplates")[1]["experimentTemplates"] == templates
 
 
+def test_who_changes_what_a_role_does_passes_it(made):
+    d = made([allow("fis:*"), allow("iam:PassRole", resource=ROLE, principal=f"gid:{GROUP}")])
+    path = "/experimentTemplates/" + ask(d, "POST", "/experimentTemplates", template("1"), uid=0)[1]["experimentTemplate"]["id"]
+    for patch in ({"actions": template("")["actions"]}, {"targets": {}}, {"roleArn": ROLE}):
+        assert denied(ask(d, "PATCH", path, patch), "iam:PassRole", ROLE)
+        assert ask(d, "PATCH", path, patch, groups=(GROUP,))[0] == 200
+    assert ask(d, "PATCH", path, {"description": "y", "stopConditions": [{"source": "none"}]})[0] == 200
+
+
 def test_limits_of_what_may_be_defined(made):
     """By the parameters as the action understands them, under whatever name they come."""
     d = made([allow(["fis:CreateExperimentTemplate", "iam:PassRole"]),

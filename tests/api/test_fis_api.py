@@ -229,7 +229,7 @@ def test_update(fis):
     before = fis("GetExperimentTemplate", id=template_id)["experimentTemplate"]
     for given, message in (({"tags": {}}, "tags: unknown member"), ({"clientToken": "x"}, "clientToken: unknown member"),
                            ({"experimentOptions": {"accountTargeting": "single-account"}},
-                            "experimentOptions.accountTargeting: unknown member"),
+                            "experimentOptions.accountTargeting: cannot be changed"),
                            ({"description": ""}, "description"), ({"actions": {}}, "actions"),
                            ({"roleArn": "short"}, "roleArn")):  # fmt: skip
         assert message in fis.refused("UpdateExperimentTemplate", 400, id=template_id, **given)
