@@ -215,9 +215,12 @@ def test_who_may_start_which_fault(made):
     for refused in (fault(percent=11), fault(percent="11", dryRun=True), fault(), fault(percent=1, duration="61s"),
                     fault("AWSFIS-Run-CPU-Stress", LoadPercent="11", DurationSeconds="30", duration=None),
                     fault("AWSFIS-Run-CPU-Stress", LoadPercent="1", DurationSeconds="61", duration=None),
+                    fault(percent=1, to=11, over="1s"), fault(percent=1, to=2, over="1s", **{"from": 11}),
                     fault("process-pause", pid=1)):
         assert refused[0] in (400, 403), refused
     denied(fault(percent=11), "faultd:StartFault", "action/host:cpu-stress")
+    denied(fault(percent=1, to=11, over="1s"), "faultd:StartFault", "action/host:cpu-stress")
+    assert fault(percent=1, to=10, over="1s", dryRun=True)[0] == 200
     denied(fault("process-pause", name="none"), "faultd:StartFault", "action/host:process-pause")
     denied(fault("AWSFIS-Run-CPU-Stress", LoadPercent="11", DurationSeconds="30", duration=None), "faultd:StartFault",
            "action/host:cpu-stress")

@@ -10,13 +10,17 @@ from lib.fis import Fis, arn
 @pytest.fixture
 def fis(root, tmp_path):
     config = {"fis": {"region": "us-east-1", "account": "000000000000", "metadata": "off"}}
-    with harness.Faultd(tmp_path, config=config) as faultd:
-        yield Fis(faultd)
+    faultd = harness.Faultd(tmp_path, config=config)
+    yield Fis(faultd)
+    status = faultd.stop()
+    faultd.close()
+    assert status == 0 and "Sanitizer" not in faultd.log(), faultd.log()
 
 
 def test_keys_that_differ_by_case(fis):
-    template = fis.create(tags={"team": "a", "Team": "b", "TEAM": "c"})
-    for resource in (arn("experiment-template", template), arn("experiment", fis.start(template, tags={"team": "a", "Team": "b", "TEAM": "c"}))):
+    tags = {"team": "a", "Team": "b", "TEAM": "c"}
+    template = fis.create(tags=tags)
+    for resource in (arn("experiment-template", template), arn("experiment", fis.start(template, tags=tags))):
         fis("UntagResource", resourceArn=resource, tagKeys=["team", "TEAM", "tEAM", "team"])
         assert fis("ListTagsForResource", resourceArn=resource)["tags"] == {"Team": "b"}
 
