@@ -2,9 +2,8 @@
 /* The canonical request is not built but hashed as it is written: it is as long as the request.
  *
  * The path is encoded once more as it was sent, as all SDKs do for services other than S3: botocore
- * sends "/tags/arn%3Aaws…" and signs "/tags/arn%253Aaws…". One that is not in its normal form
- * ("//",
- * "/./", "/../") is refused rather than normalised: what is signed is then what is routed. */
+ * sends "/tags/arn%3Aaws…" and signs "/tags/arn%253Aaws…". One with "//", "/./" or "/../" in it is
+ * refused rather than normalised: what is signed is then what is routed. */
 #include "api/sigv4.h"
 
 #include <openssl/crypto.h>

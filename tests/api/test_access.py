@@ -220,7 +220,8 @@ def test_who_may_start_which_fault(made):
         assert refused[0] in (400, 403), refused
     denied(fault(percent=11), "faultd:StartFault", "action/host:cpu-stress")
     denied(fault(percent=1, to=11, over="1s"), "faultd:StartFault", "action/host:cpu-stress")
-    assert fault(percent=1, to=10, over="1s", dryRun=True)[0] == 200
+    assert ask(d, "POST", "/v1/faults", {"action": "cpu-stress", "duration": "30s", "dryRun": True,
+                                         "parameters": {"percent": 1, "to": 10, "over": "1s"}})[0] == 200  # fmt: skip
     denied(fault("process-pause", name="none"), "faultd:StartFault", "action/host:process-pause")
     denied(fault("AWSFIS-Run-CPU-Stress", LoadPercent="11", DurationSeconds="30", duration=None), "faultd:StartFault",
            "action/host:cpu-stress")
