@@ -27,6 +27,8 @@
 #define READY_POLL_MS 20
 /* libuv lets at most half of them wait for a resolver. They begin with the first name. */
 #define RESOLVER_THREADS "64"
+/* For threads that wait for a resolver, a disk or systemd when all else is over. */
+#define THREADS_WAIT_MS 1000
 #define GUARDIAN_WAIT_MS \
 	2000 /* READY is not said before the guardian is there, or this long passed */
 
@@ -42,7 +44,7 @@ struct daemon {
 	bool own_socket;
 	char remote_name[LISTEN_NAME_MAX];
 	uv_signal_t on_term, on_int, on_hup;
-	uv_timer_t watchdog, ready;
+	uv_timer_t watchdog, ready, patience;
 	struct fault_listener listener;
 	char load_path[PATH_MAX], guardian_path[PATH_MAX];
 	uint64_t waited_ms;
@@ -194,6 +196,11 @@ static void close_handle(uv_handle_t *h, void *arg)
 		uv_close(h, NULL);
 }
 
+static void on_patience_over(uv_timer_t *t)
+{
+	uv_stop(t->loop);
+}
+
 static void stop(struct daemon *d, const char *why)
 {
 	size_t left;
@@ -225,8 +232,7 @@ static void stop(struct daemon *d, const char *why)
 		uv_close((uv_handle_t *)&d->watchdog, NULL);
 	if (!uv_is_closing((uv_handle_t *)&d->ready))
 		uv_close((uv_handle_t *)&d->ready, NULL);
-	if (faults_are_resolving(d->faults))
-		uv_stop(&d->loop);
+	(void)uv_timer_start(&d->patience, on_patience_over, THREADS_WAIT_MS, 0);
 }
 
 static void on_stop_signal(uv_signal_t *s, int signum)
@@ -293,6 +299,8 @@ static void start_timers(struct daemon *d)
 
 	(void)uv_timer_init(&d->loop, &d->watchdog);
 	(void)uv_timer_init(&d->loop, &d->ready);
+	(void)uv_timer_init(&d->loop, &d->patience);
+	uv_unref((uv_handle_t *)&d->patience); /* it holds up nothing itself */
 	d->watchdog.data = d->ready.data = d;
 	if (sd_watchdog_enabled(0, &watchdog_us) > 0)
 		(void)uv_timer_start(&d->watchdog, on_watchdog, 0, watchdog_us / 2000);
@@ -451,8 +459,8 @@ int daemon_run(const struct daemon_options *options)
 		return 1;
 	}
 	(void)uv_run(&d.loop, UV_RUN_DEFAULT);
-	/* libuv would wait for threads that wait for a resolver; everything else is done. */
-	if (faults_are_resolving(d.faults))
+	/* A thread hangs, and libuv would wait for it; everything else is done. */
+	if (uv_loop_alive(&d.loop))
 		_exit(d.status);
 	uv_walk(&d.loop, close_handle, NULL);
 	(void)uv_run(&d.loop, UV_RUN_DEFAULT);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures for all test folders. FAULTD_BUILD_DIR names the build that is tested."""
 
+import ctypes
 import os
 import pathlib
 import signal
@@ -90,3 +91,17 @@ def victim():
 def root():
     if os.geteuid() != 0:
         pytest.skip("needs root")
+
+
+@pytest.fixture
+def dead(tmp_path):
+    """A file system whose server does not answer: FUSE, nobody reads its requests."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    path = tmp_path / "dead"
+    path.mkdir()
+    fd = os.open("/dev/fuse", os.O_RDWR)
+    options = f"fd={fd},rootmode=40000,user_id=0,group_id=0".encode()
+    assert libc.mount(b"dead", bytes(path), b"fuse", 0, options) == 0, os.strerror(ctypes.get_errno())
+    yield path
+    os.close(fd)  # whoever still waits is answered by that
+    assert libc.umount2(bytes(path), 2) == 0

@@ -73,9 +73,6 @@ int faults_resolve(struct faults *all, struct request *q, resolve_fn done, void 
 		   struct resolving **ret, struct error *e);
 void resolve_cancel(struct resolving *r); /* NULL: nothing; `done` is not called */
 
-/* Does a thread still wait for a resolver? Ending the program would wait for it, too. */
-bool faults_are_resolving(const struct faults *all);
-
 /* Checks and plans the request, then begins it. Returns
  *  0  `*ret` is begun: listeners hear when it is active, or over because it could not be applied;
  *  1  `*ret` is the fault that already has this clientToken;

@@ -29,7 +29,6 @@ struct faults {
 	struct fault_listener *listeners;
 	bool closing;
 	char blocked[480]; /* why no fault may begin; "": they may */
-	unsigned lookups; /* that threads are at, also those nobody waits for */
 };
 
 /* A process whose end somebody waits for: a worker of ours, or the victim of a signal. */

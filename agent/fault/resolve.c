@@ -21,7 +21,6 @@
 
 struct lookup {
 	uv_getaddrinfo_t req;
-	struct faults *all;
 	struct resolving *of; /* NULL: nobody waits for it any more */
 	size_t i;
 };
@@ -118,7 +117,6 @@ static void on_answer(uv_getaddrinfo_t *req, int status, struct addrinfo *found)
 	struct resolving *r = l->of;
 	struct answer *a = r ? &r->answer[l->i] : NULL;
 
-	l->all->lookups--;
 	for (const struct addrinfo *i = found; a && i; i = i->ai_next)
 		add_address(i->ai_addr, &a->list);
 	uv_freeaddrinfo(found);
@@ -141,7 +139,7 @@ static void look_up(struct faults *all, struct resolving *r, size_t i)
 	a->status = l ? 0 : UV_ENOMEM;
 	if (!l)
 		return;
-	*l = (struct lookup){.all = all, .of = r, .i = i, .req = {.data = l}};
+	*l = (struct lookup){.of = r, .i = i, .req = {.data = l}};
 	a->status = uv_getaddrinfo(all->loop, &l->req, on_answer, r->resolved->peer[i].name, NULL,
 				   &hints);
 	if (a->status < 0) {
@@ -151,7 +149,6 @@ static void look_up(struct faults *all, struct resolving *r, size_t i)
 	a->status = UV_ETIMEDOUT; /* until it is back */
 	a->lookup = l;
 	r->waiting++;
-	all->lookups++;
 }
 
 static bool set_deadline(struct faults *all, struct resolving *r)
@@ -281,11 +278,6 @@ int faults_resolve(struct faults *all, struct request *q, resolve_fn done, void 
 		return r;
 	*ret = resolve_start(all, q->resolved, done, arg);
 	return *ret ? 1 : error_set(e, ERROR_FAILED, -ENOMEM, "out of memory");
-}
-
-bool faults_are_resolving(const struct faults *all)
-{
-	return all->lookups > 0;
 }
 
 /* The row that all network actions have; its value is in milliseconds. */

@@ -341,20 +341,6 @@ def test_the_alias(disks, faultd):
     assert "disk --path / --value 95 --of filesystem" in str(plan)
 
 
-@pytest.fixture
-def dead(tmp_path):
-    """A file system whose server does not answer: FUSE, nobody reads its requests."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    path = tmp_path / "dead"
-    path.mkdir()
-    fd = os.open("/dev/fuse", os.O_RDWR)
-    options = f"fd={fd},rootmode=40000,user_id=0,group_id=0".encode()
-    assert libc.mount(b"dead", bytes(path), b"fuse", 0, options) == 0, os.strerror(ctypes.get_errno())
-    yield path
-    os.close(fd)  # whoever still waits is answered by that
-    assert libc.umount2(bytes(path), 2) == 0
-
-
 @pytest.mark.parametrize("action", ["disk-fill", "io-stress", "disk-freeze"])
 def test_a_file_system_that_does_not_answer(action, disks, faultd, dead):
     """faultd goes on: it is not killed for being late, and the other fault stays."""

@@ -5,13 +5,14 @@ import http.server
 import itertools
 import os
 import pathlib
+import signal
 import subprocess
 import threading
 import time
 
 import pytest
 from lib.cgroups import hierarchies
-from lib.harness import Faultd, state_of, wait_for
+from lib.harness import PATIENCE, Faultd, state_of, wait_for
 
 ROLE = "arn:aws:iam::000000000000:role/faultd"
 OVER = ("completed", "stopped", "failed", "cancelled")
@@ -193,3 +194,25 @@ def test_wrong_values(lab):
         ("stopConditions[4].value", "name: ../../bin/sh is not that"),
     ]:
         assert wanted in problems, problems
+
+
+def test_the_end_while_a_program_is_looked_at(tmp_path, alone, dead):
+    """The disk of the programs does not answer: faultd says so, and does not wait for it when it ends."""
+    d = Faultd(tmp_path / "faultd", config={"fis": {"probeDir": str(dead)}})
+    try:
+        body = {"clientToken": "dead", "description": "a test", "roleArn": ROLE,
+                "actions": {"Wait": {"actionId": "aws:fis:wait", "parameters": {"duration": "PT1M"}}},
+                "stopConditions": [{"source": "host:command", "value": "name=check timeout=100ms"}]}
+        status, answer = d.request("POST", "/experimentTemplates", body)
+        assert status == 200, answer
+        status, answer = d.request("POST", "/experiments", {
+            "clientToken": "dead", "experimentTemplateId": answer["experimentTemplate"]["id"]})
+        x = answer["experiment"]["id"]
+        show = lambda: d.request("GET", f"/experiments/{x}")[1]["experiment"]["state"]  # noqa: E731
+        wait_for(lambda: show()["status"] in OVER, "it is over")
+        assert "does not answer" in show()["reason"], show()
+        d.process.send_signal(signal.SIGTERM)
+        assert d.process.wait(PATIENCE) == 0
+        d.start()
+    finally:
+        d.close()
