@@ -10,9 +10,12 @@
 #include "ctl/fis.h"
 #include "ctl/timeline.h"
 
+#define PIPE_COLUMNS 160 /* where nothing is cut, a name of 64 characters has room */
+
 struct starting {
 	const char *what; /* a file, or a template's id */
 	bool detach, skip_all;
+	bool interrupted; /* while it was asked for: it is to be stopped at once */
 	cJSON *tags;
 };
 
@@ -51,10 +54,10 @@ static int read_arguments(int argc, char **argv, struct starting *s)
 	return r;
 }
 
-/* A file that is there is one; anything else is an id. */
+/* A file that is there is one, and so is what no id looks like. */
 static bool is_file(const char *what)
 {
-	return strcmp(what, "-") == 0 || access(what, F_OK) == 0;
+	return strcmp(what, "-") == 0 || strpbrk(what, "./") || access(what, F_OK) == 0;
 }
 
 static char *start_body(const struct starting *s, const char *template_id)
@@ -81,29 +84,34 @@ static void forget_template(struct ctl *ctl, const char *id)
 		http_answer_done(&answer);
 }
 
-/* Returns 0 and the experiment's id, to be freed, or an exit code. */
-static int start_one(struct ctl *ctl, const struct starting *s, char **ret_id)
+static int post_experiment(struct ctl *ctl, struct starting *s, const char *template_id,
+			   char **ret_id)
 {
-	_cleanup_(freep) char *template_id = NULL;
-	bool file = is_file(s->what);
-	struct answer a = {0};
-	int r = 0;
-
-	if (file)
-		r = create_template(ctl, s->what, &template_id);
-	else
-		template_id = textf("%s", s->what);
-	if (r)
-		return r;
 	_cleanup_(freep) char *body = start_body(s, template_id);
-	r = ask(ctl, "POST", "/experiments", body, &a);
-	if (file)
-		forget_template(ctl, template_id);
+	struct answer a = {0};
+	int r = ask_to_the_end(ctl, "/experiments", body, &s->interrupted, &a);
+
 	if (r)
 		return r;
-	*ret_id = textf("%s", json_text(json_object(a.json, "experiment"), "id"));
+	r = take_id(ctl, &a, "experiment", ret_id);
 	answer_done(&a);
-	return 0;
+	return r;
+}
+
+/* Returns 0 and the experiment's id, to be freed, or an exit code. */
+static int start_one(struct ctl *ctl, struct starting *s, char **ret_id)
+{
+	_cleanup_(freep) char *id = NULL;
+	int r;
+
+	if (!is_file(s->what))
+		return post_experiment(ctl, s, s->what, ret_id);
+	r = create_template(ctl, s->what, &s->interrupted, &id);
+	if (r)
+		return r;
+	r = s->interrupted ? api_unreachable(ctl, -EINTR) : post_experiment(ctl, s, id, ret_id);
+	forget_template(ctl, id);
+	return r;
 }
 
 static int start(struct ctl *ctl, int argc, char **argv)
@@ -117,12 +125,11 @@ static int start(struct ctl *ctl, int argc, char **argv)
 	cJSON_Delete(s.tags);
 	if (r)
 		return r;
+	if (s.interrupted)
+		return watch_experiment(ctl, id, WATCH_STOPPED);
 	if (!s.detach)
-		return watch_experiment(ctl, id, true);
-	if (ctl->json)
-		printf("{\"id\":\"%s\"}\n", id);
-	else
-		out_line(PLAIN, "%s", id);
+		return watch_experiment(ctl, id, WATCH_OWNED);
+	print_id(ctl, id);
 	return EXIT_DONE;
 }
 
@@ -171,8 +178,9 @@ static int show_targets(struct ctl *ctl, const char *id)
 
 static void print_actions(const cJSON *x)
 {
-	char **lines = timeline_draw(x, json_number(x, "endTime", now_seconds()), out_columns(),
-				     out_is_utf8());
+	char **lines =
+		timeline_draw(x, json_time(x, "endTime", now_seconds()),
+			      out_is_terminal() ? out_columns() : PIPE_COLUMNS, out_is_utf8());
 
 	for (size_t i = 0; lines[i]; i++)
 		out_line(i ? PLAIN : BOLD, "%s", lines[i]);
@@ -210,7 +218,7 @@ static void print_list(const cJSON *list)
 	cJSON_ArrayForEach(one, list)
 	{
 		const cJSON *state = json_object(one, "state");
-		_cleanup_(freep) char *when = local_time(json_number(one, "creationTime", 0));
+		_cleanup_(freep) char *when = local_time(json_time(one, "creationTime", 0));
 
 		table_cell(&t, PLAIN, "%s", json_text(one, "id"));
 		table_cell(&t, PLAIN, "%s", json_text(one, "experimentTemplateId"));
@@ -244,6 +252,18 @@ static int list(struct ctl *ctl, int argc, char **argv)
 	return EXIT_DONE;
 }
 
+static int print_one(struct ctl *ctl, const char *id)
+{
+	struct answer a = {0};
+	int r = get(ctl, id, &a);
+
+	if (r)
+		return r;
+	out_json(a.raw.body, a.raw.len);
+	answer_done(&a);
+	return EXIT_DONE;
+}
+
 static int stop(struct ctl *ctl, int argc, char **argv)
 {
 	struct answer a = {0};
@@ -254,12 +274,12 @@ static int stop(struct ctl *ctl, int argc, char **argv)
 		r = ask_about(ctl, "DELETE", "/experiments/", id, "", &a);
 	if (r)
 		return r;
-	if (ctl->json)
-		out_json(a.raw.body, a.raw.len);
 	answer_done(&a);
-	return ctl->json                                       ? EXIT_DONE
-	       : watch_experiment(ctl, id, false) == EXIT_LOST ? EXIT_LOST
-							       : EXIT_DONE;
+	r = ctl->json ? await_silently(ctl, id, WATCH_END) : watch_experiment(ctl, id, WATCH_END);
+	/* How it ended is not what was asked for: that it is over. */
+	if (r != EXIT_DONE && r != EXIT_FAILED)
+		return r;
+	return ctl->json ? print_one(ctl, id) : EXIT_DONE;
 }
 
 static int watch(struct ctl *ctl, int argc, char **argv)
@@ -267,7 +287,7 @@ static int watch(struct ctl *ctl, int argc, char **argv)
 	const char *id;
 	int r = take_one(argc, argv, "experiment", &id);
 
-	return r ? r : watch_experiment(ctl, id, false);
+	return r ? r : watch_experiment(ctl, id, WATCH);
 }
 
 static int on_line(void *data, const char *line, size_t len)
@@ -343,7 +363,7 @@ static int preview(struct ctl *ctl, int argc, char **argv)
 	cJSON_Delete(s.tags);
 	if (r)
 		return r;
-	code = await_experiment(ctl, id);
+	code = await_experiment(ctl, id, s.interrupted ? WATCH_STOPPED : WATCH_OWNED);
 	if (ctl->json)
 		return code;
 	r = get(ctl, id, &a);

@@ -17,7 +17,9 @@
 struct watching {
 	struct ctl *ctl;
 	const char *id;
-	bool owned, silent, interrupted, stopping, left;
+	enum watch_mode mode;
+	enum { WORDS, RECORDS, SILENCE } says; /* RECORDS: of --json, nothing else */
+	bool interrupted, stopping, refused, left;
 	bool stale, asking; /* something happened since it was asked */
 	cJSON *experiment;
 };
@@ -35,7 +37,7 @@ static void draw(const struct watching *w)
 
 static bool drawing(const struct watching *w)
 {
-	return !w->ctl->json && !w->silent && out_is_terminal();
+	return !w->ctl->json && w->says == WORDS && out_is_terminal();
 }
 
 static const char *detail(const cJSON *record, const char *state, const char *key)
@@ -76,23 +78,28 @@ static int on_line(void *data, const char *line, size_t len)
 	if (!cJSON_IsObject(record))
 		return -EBADMSG;
 	w->stale = true;
-	if (w->ctl->json)
+	if (w->ctl->json && w->says != SILENCE)
 		out_json(line, len);
-	else if (!drawing(w) && !w->silent)
+	else if (!drawing(w) && w->says == WORDS)
 		say(record);
 	return ferror(stdout) ? 1 : 0;
+}
+
+static void interrupt(struct watching *w)
+{
+	w->interrupted = true;
+	out_note("stopping the experiment (once more to leave without waiting)");
 }
 
 static int on_signal(void *data, int number)
 {
 	struct watching *w = data;
 
-	if (!w->owned || w->interrupted) {
+	if (w->mode != WATCH_OWNED || w->interrupted) {
 		w->left = true;
 		return 1;
 	}
-	w->interrupted = true;
-	out_note("stopping the experiment (once more to leave without waiting)");
+	interrupt(w);
 	return 0;
 }
 
@@ -123,8 +130,11 @@ static void on_stopped(void *data, int r, const struct http_answer *answer)
 {
 	struct watching *w = data;
 
-	if (r == 0 && answer->status >= 400)
+	if (r < 0)
+		(void)api_unreachable(w->ctl, r);
+	else if (answer->status >= 400)
 		(void)api_refusal(w->ctl, answer);
+	w->refused = r < 0 || answer->status >= 400;
 	w->stale = true;
 }
 
@@ -181,15 +191,19 @@ static int finish(struct watching *w)
 	return code_of(w);
 }
 
+static int leave(const struct watching *w)
+{
+	if (w->mode == WATCH)
+		return EXIT_DONE;
+	out_note("left: the experiment %s; see 'faultctl experiment show %s'",
+		 w->refused ? "goes on" : "is being stopped", w->id);
+	return EXIT_INTERRUPTED;
+}
+
 static int ended(struct watching *w, int r, const struct http_answer *answer)
 {
-	if (w->left) {
-		if (w->owned)
-			out_note(
-				"left: the experiment is being stopped; see 'faultctl experiment show %s'",
-				w->id);
-		return w->owned ? EXIT_INTERRUPTED : EXIT_DONE;
-	}
+	if (w->left)
+		return leave(w);
 	if (r > 0)
 		return EXIT_DONE; /* nobody reads any more */
 	if (r == 0 && answer->status >= 400)
@@ -203,26 +217,34 @@ static int ended(struct watching *w, int r, const struct http_answer *answer)
 	return EXIT_LOST;
 }
 
-static int follow(struct ctl *ctl, const char *id, bool owned, bool silent)
+static int follow(struct watching *w)
 {
-	struct watching w = {.ctl = ctl, .id = id, .owned = owned, .silent = silent, .stale = true};
-	const struct http_watcher watcher = {on_line, on_signal, on_tick, &w};
-	_cleanup_(freep) char *path = must(http_path("/v1/experiments/", id, "/log?follow=true"));
+	const struct http_watcher watcher = {on_line, on_signal, on_tick, w};
+	_cleanup_(freep) char *path =
+		must(http_path("/v1/experiments/", w->id, "/log?follow=true"));
 	struct http_answer answer = {0};
-	int r = http_stream(ctl->http, "GET", path, NULL, &watcher, &answer);
+	int r;
 
-	r = ended(&w, r, &answer);
+	w->stale = true;
+	if (w->mode == WATCH_STOPPED)
+		interrupt(w);
+	r = ended(w, http_stream(w->ctl->http, "GET", path, NULL, &watcher, &answer), &answer);
 	http_answer_done(&answer);
-	cJSON_Delete(w.experiment);
+	cJSON_Delete(w->experiment);
 	return r;
 }
 
-int watch_experiment(struct ctl *ctl, const char *id, bool owned)
+int watch_experiment(struct ctl *ctl, const char *id, enum watch_mode mode)
 {
-	return follow(ctl, id, owned, false);
+	return follow(&(struct watching){.ctl = ctl, .id = id, .mode = mode, .says = WORDS});
 }
 
-int await_experiment(struct ctl *ctl, const char *id)
+int await_experiment(struct ctl *ctl, const char *id, enum watch_mode mode)
 {
-	return follow(ctl, id, true, true);
+	return follow(&(struct watching){.ctl = ctl, .id = id, .mode = mode, .says = RECORDS});
+}
+
+int await_silently(struct ctl *ctl, const char *id, enum watch_mode mode)
+{
+	return follow(&(struct watching){.ctl = ctl, .id = id, .mode = mode, .says = SILENCE});
 }

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
+#include <wchar.h>
 
 #include "ctl/ctl.h"
 #include "ctl/exit.h"
@@ -21,6 +22,7 @@
 #define BAR_CELLS   24
 
 static bool terminal, colours, utf8;
+static bool ascii_alone; /* a terminal of another character set: there, 0x9b begins a sequence */
 static bool progress_drawn;
 static size_t block_lines; /* that out_block() drew last, and nothing was printed since */
 static int output_error;   /* errno, of stdout */
@@ -31,6 +33,7 @@ void out_init(void)
 
 	(void)setlocale(LC_CTYPE, "");
 	utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+	ascii_alone = !utf8 && (isatty(STDOUT_FILENO) || isatty(STDERR_FILENO));
 	terminal = isatty(STDOUT_FILENO) && term && *term && strcmp(term, "dumb") != 0;
 	colours = terminal && !(no_color && *no_color);
 }
@@ -117,7 +120,7 @@ char *out_escape(const char *text)
 		if (n == 0 || (n == 1 && is_hostile(c))) {
 			used += (size_t)sprintf(ret + used, "\\x%02x", *s);
 			n = 1;
-		} else if (is_hostile(c)) {
+		} else if (is_hostile(c) || (ascii_alone && n > 1)) {
 			used += (size_t)sprintf(ret + used, "\\u{%x}", c);
 		} else {
 			memcpy(ret + used, s, n);
@@ -218,42 +221,99 @@ void out_note(const char *format, ...)
 	fprintf(stderr, "%s\n", text);
 }
 
+/* What stands for it in JSON: one \u, or, above the 16 bits that has room for, two. */
+static void put_unicode(uint32_t c)
+{
+	if (c > 0xffff) {
+		printf("\\u%04x", 0xd7c0U + (c >> 10));
+		c = 0xdc00U | (c & 0x3ff);
+	}
+	printf("\\u%04x", c);
+}
+
+static bool is_for_json(uint32_t c)
+{
+	return c == '\t' || c == '\r' || c == '\n' || (c >= 0x20 && c < 0x7f) ||
+	       (c > 0x9f && !ascii_alone);
+}
+
 void out_json(const char *json, size_t len)
 {
-	for (size_t i = 0; i < len; i++) {
-		unsigned char c = (unsigned char)json[i];
-		unsigned char next = i + 1 < len ? (unsigned char)json[i + 1] : 0;
+	for (size_t i = 0, n; i < len; i += n) {
+		const unsigned char *at = (const unsigned char *)json + i;
+		uint32_t c = 0;
 
-		if (c == 0xc2 && next >= 0x80 && next <= 0x9f) {
-			printf("\\u%04x", next);
-			i++;
-		} else if ((c < 0x20 && !strchr("\t\r\n", c)) || c == 0x7f || c == 0) {
-			printf("\\u%04x", c);
-		} else {
-			putchar(c);
-		}
+		n = utf8_decode(at, &c);
+		if (n == 0 && ascii_alone)
+			putchar('?');
+		else if (n == 0 || is_for_json(c))
+			(void)fwrite(at, 1, n ? n : 1, stdout);
+		else
+			put_unicode(c);
+		n = n ? n : 1;
 	}
 	if (len == 0 || json[len - 1] != '\n')
 		putchar('\n');
 	flush();
 }
 
-/* How many characters the text takes; every one is taken to be one column wide. */
+/* How many columns this character takes; goes to the next. */
+static size_t step(const char **text)
+{
+	uint32_t c = 0;
+	size_t n = utf8_decode((const unsigned char *)*text, &c);
+	int columns = n > 1 ? wcwidth((wchar_t)c) : 1;
+
+	*text += n ? n : 1;
+	return columns < 0 ? 1 : (size_t)columns;
+}
+
 static size_t width(const char *text)
 {
 	size_t n = 0;
 
-	for (; *text; text++)
-		n += ((unsigned char)*text & 0xc0) != 0x80;
+	while (*text)
+		n += step(&text);
 	return n;
 }
 
-static void cut(char *text, size_t columns)
+/* Returns how many columns are left. */
+static size_t cut(char *text, size_t columns)
 {
-	for (; *text; text++)
-		if (((unsigned char)*text & 0xc0) != 0x80 && columns-- == 0)
+	const char *at = text, *next = text;
+
+	for (; *at; at = next) {
+		size_t w = step(&next);
+
+		if (w > columns)
 			break;
-	*text = '\0';
+		columns -= w;
+	}
+	text[at - text] = '\0';
+	return columns;
+}
+
+char *out_fitted(const char *text, size_t columns)
+{
+	_cleanup_(freep) char *shown = out_escape(text);
+	const char *more = width(shown) <= columns ? "" : utf8 ? "…" : "..";
+	size_t w = width(more), left = cut(shown, columns > w ? columns - w : 0);
+
+	return textf("%s%s%*s", shown, more, (int)left, "");
+}
+
+size_t out_width(const char *text)
+{
+	_cleanup_(freep) char *shown = out_escape(text);
+
+	return width(shown);
+}
+
+static size_t rows(void)
+{
+	struct winsize size;
+
+	return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_row == 0 ? 24 : size.ws_row;
 }
 
 size_t out_columns(void)
@@ -319,27 +379,39 @@ void out_progress(double fraction, const char *text)
 	fputs("\r", stdout);
 	if (bar)
 		put_bar(fraction > 1 ? 1 : fraction);
-	cut(line, bar ? room - BAR_CELLS - 1 : room);
+	(void)cut(line, bar ? room - BAR_CELLS - 1 : room);
 	printf("%s\033[K", line);
 	flush();
 	progress_drawn = true;
 }
 
+static void put_block_line(const char *text, bool head)
+{
+	_cleanup_(freep) char *line = out_escape(text);
+
+	(void)cut(line, out_columns() - 1);
+	printf("\r%s%s%s\033[K\n", head ? colour_on(BOLD) : "", line, head ? colour_off(BOLD) : "");
+}
+
+/* The cursor is below the block, and cannot go up to what has left the screen. */
 void out_block(char **lines)
 {
-	size_t room = out_columns() - 1;
+	size_t n = 0, most = rows() > 3 ? rows() - 1 : 2, shown;
 
+	while (lines[n])
+		n++;
+	shown = n > most ? most - 1 : n;
 	if (block_lines)
-		printf("\033[%zuA", block_lines);
-	block_lines = 0;
-	for (size_t i = 0; lines[i]; i++) {
-		_cleanup_(freep) char *line = out_escape(lines[i]);
+		printf("\033[%zuA", block_lines < most ? block_lines : most);
+	for (size_t i = 0; i < shown; i++)
+		put_block_line(lines[i], i == 0);
+	if (shown < n) {
+		_cleanup_(freep) char *more = textf("  and %zu more", n - shown);
 
-		cut(line, room);
-		printf("\r%s%s%s\033[K\n", i ? "" : colour_on(BOLD), line,
-		       i ? "" : colour_off(BOLD));
-		block_lines++;
+		put_block_line(more, false);
 	}
+	fputs("\033[J", stdout);
+	block_lines = shown < n ? most : n;
 	flush();
 }
 

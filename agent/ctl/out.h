@@ -22,16 +22,22 @@ bool out_is_terminal(void);
 size_t out_columns(void);
 bool out_is_utf8(void);
 
-/* Draws lines (NULL-terminated, cut at the terminal's width) over those of the call before, if
- * nothing was printed since. For a terminal only. */
+/* Draws lines (NULL-terminated, cut at the terminal's width; of more than it has rows, the first)
+ * over those of the call before, if nothing was printed since. For a terminal only. */
 void out_block(char **lines);
 
 /* p, or the end of the program: a client that has no memory cannot do its one job. */
 void *must(void *p);
 
 /* A copy of text, to be freed, fit for a terminal: control and direction-changing characters and
- * bytes that are not UTF-8 become \xNN or \u{NNNN}; what is longer than 4 KiB is cut. */
+ * bytes that are not UTF-8 become \xNN or \u{NNNN}, and so does all but ASCII where the terminal's
+ * character set is another; what is longer than 4 KiB is cut. */
 char *out_escape(const char *text);
+
+/* The same, to be freed, cut or padded to this many columns; and how many columns it takes whole.
+ */
+char *out_fitted(const char *text, size_t columns);
+size_t out_width(const char *text);
 
 /* Formatted text, to be freed, not escaped. */
 char *textf(const char *format, ...) PRINTF(1, 2);
@@ -45,7 +51,8 @@ void out_error(const char *format, ...) PRINTF(1, 2);
 void out_note(const char *format, ...) PRINTF(1, 2);
 
 /* One JSON document as it came, and a newline. Control characters, which no JSON text holds
- * unescaped, are written as \u00NN. */
+ * unescaped, are written as \u00NN, and so is what a terminal of another character set would take
+ * for them. */
 void out_json(const char *json, size_t len);
 
 /* The formatted text, escaped, in lines of the terminal's width (or 80), each behind `indent`

@@ -13,13 +13,10 @@ static int create(struct ctl *ctl, int argc, char **argv)
 	int r = take_one(argc, argv, "file", &path);
 
 	if (r == 0)
-		r = create_template(ctl, path, &id);
+		r = create_template(ctl, path, NULL, &id);
 	if (r)
 		return r;
-	if (ctl->json)
-		printf("{\"id\":\"%s\"}\n", id);
-	else
-		out_line(PLAIN, "%s", id);
+	print_id(ctl, id);
 	return EXIT_DONE;
 }
 
@@ -33,7 +30,7 @@ static void print_list(const cJSON *list)
 		table_cell(&t, BOLD, "%s", heads[i]);
 	cJSON_ArrayForEach(one, list)
 	{
-		_cleanup_(freep) char *when = local_time(json_number(one, "creationTime", 0));
+		_cleanup_(freep) char *when = local_time(json_time(one, "creationTime", 0));
 
 		table_cell(&t, PLAIN, "%s", json_text(one, "id"));
 		table_cell(&t, PLAIN, "%s", when);
@@ -124,7 +121,7 @@ static int validate(struct ctl *ctl, int argc, char **argv)
 	int r = take_one(argc, argv, "file", &path);
 
 	if (r == 0)
-		r = read_json_file(path, &json);
+		r = read_json_file(ctl, path, &json);
 	if (r)
 		return r;
 	_cleanup_(freep) char *body = must(cJSON_PrintUnformatted(json));

@@ -7,12 +7,15 @@
 
 #include "ctl/api.h"
 #include "ctl/fault.h"
-#include "ctl/out.h"
+#include "ctl/fis.h"
 #include "util/duration.h"
 
 #define ACTIONS_MAX 20
-#define NAME_WIDTH  20
+#define NAME_WIDTH  20 /* unless there is room for more */
 #define TEXT_WIDTH  30 /* of state and time left */
+#define GAPS        4  /* between these and the bar */
+#define CELLS_MIN   10 /* of a bar; where there are less, there is none */
+#define CELLS_MAX   60
 
 struct span {
 	const char *name, *status, *reason;
@@ -25,6 +28,8 @@ struct chart {
 	struct span span[ACTIONS_MAX];
 	size_t n;
 	double from, to;
+	size_t name_columns, cells; /* how wide each is drawn */
+	bool utf8;
 };
 
 static double duration_of(const cJSON *action)
@@ -74,11 +79,11 @@ static void plan(struct chart *c, struct span *s, const cJSON *action, double no
 
 static void measure(struct span *s, const cJSON *action, double now)
 {
-	s->start = json_number(action, "startTime", 0);
+	s->start = json_time(action, "startTime", 0);
 	if (s->start <= 0)
 		return;
 	s->known = true;
-	s->end = json_number(action, "endTime", 0);
+	s->end = json_time(action, "endTime", 0);
 	if (s->end > 0)
 		return;
 	s->end = s->start + duration_of(action);
@@ -120,20 +125,20 @@ static void fill(struct chart *c, double now)
 	}
 }
 
-static size_t column(const struct chart *c, double at, size_t cells)
+static size_t column(const struct chart *c, double at)
 {
 	double whole = c->to - c->from;
+	size_t cells = c->cells;
 	double part = whole > 0 ? (at - c->from) / whole : 0;
 
 	return (size_t)(part < 0 ? 0 : part > 1 ? (double)cells : part * (double)cells + 0.5);
 }
 
 /* Past, to come, and before or after it. */
-static char *draw_bar(const struct chart *c, const struct span *s, double now, size_t cells,
-		      bool utf8)
+static char *draw_bar(const struct chart *c, const struct span *s, double now)
 {
-	size_t from = column(c, s->start, cells), to = column(c, s->end, cells);
-	size_t at = column(c, now, cells), length;
+	size_t from = column(c, s->start), to = column(c, s->end), cells = c->cells;
+	size_t at = column(c, now), length;
 	char *text = NULL;
 	FILE *f = must(open_memstream(&text, &length));
 
@@ -141,11 +146,11 @@ static char *draw_bar(const struct chart *c, const struct span *s, double now, s
 		to = from < cells ? from + 1 : from;
 	for (size_t i = 0; i < cells; i++) {
 		if (!s->known || i < from || i >= to)
-			fputs(utf8 ? "·" : ".", f);
+			fputs(c->utf8 ? "·" : ".", f);
 		else if (i < at || is_over(s->status))
-			fputs(utf8 ? "█" : "#", f);
+			fputs(c->utf8 ? "█" : "#", f);
 		else
-			fputs(utf8 ? "░" : "-", f);
+			fputs(c->utf8 ? "░" : "-", f);
 	}
 	fclose(f);
 	return must(text);
@@ -168,40 +173,59 @@ static char *time_text(const struct span *s, double now)
 	return textf("%s left", left);
 }
 
-static char *draw_line(const struct chart *c, const struct span *s, double now, size_t cells,
-		       bool utf8)
+static char *draw_line(const struct chart *c, const struct span *s, double now)
 {
-	_cleanup_(freep) char *bar = draw_bar(c, s, now, cells, utf8);
+	_cleanup_(freep) char *name = out_fitted(s->name, c->name_columns);
+	_cleanup_(freep) char *bar = draw_bar(c, s, now);
 	_cleanup_(freep) char *time = time_text(s, now);
 
-	return textf("  %-*.*s %s %-10s %s", NAME_WIDTH, NAME_WIDTH, s->name, bar, s->status, time);
+	return textf("  %s %s%s%-10s %s", name, bar, *bar ? " " : "", s->status, time);
 }
 
 static char *draw_head(const cJSON *x, double from, double now)
 {
 	const cJSON *state = json_object(x, "state");
 	const char *status = json_text(state, "status"), *reason = json_text(state, "reason");
-	double end = json_number(x, "endTime", 0);
+	double end = json_time(x, "endTime", 0);
 	_cleanup_(freep) char *time = human_time(((end > 0 ? end : now) - from) * 1000);
 
 	return textf("%s  %s  %s%s%s", json_text(x, "id"), status, time, *reason ? "  " : "",
 		     reason);
 }
 
+/* What a bar needs not is for names. */
+static void lay_out(struct chart *c, size_t columns)
+{
+	size_t most = columns > NAME_WIDTH + TEXT_WIDTH + GAPS + CELLS_MAX
+			      ? columns - TEXT_WIDTH - GAPS - CELLS_MAX
+			      : NAME_WIDTH;
+	size_t used;
+
+	for (size_t i = 0; i < c->n; i++) {
+		size_t w = out_width(c->span[i].name);
+
+		if (w > c->name_columns)
+			c->name_columns = w < most ? w : most;
+	}
+	used = c->name_columns + TEXT_WIDTH + GAPS;
+	c->cells = columns >= used + CELLS_MIN ? columns - used : 0;
+	if (c->cells > CELLS_MAX)
+		c->cells = CELLS_MAX;
+}
+
 char **timeline_draw(const cJSON *experiment, double now, size_t columns, bool utf8)
 {
-	struct chart c = {.actions = json_object(experiment, "actions")};
-	size_t fixed = NAME_WIDTH + TEXT_WIDTH + 4;
-	size_t cells = columns > fixed + 10 ? columns - fixed : 10;
+	struct chart c = {.actions = json_object(experiment, "actions"), .utf8 = utf8};
 	char **lines;
 
-	c.from = json_number(experiment, "startTime", json_number(experiment, "creationTime", now));
+	c.from = json_time(experiment, "startTime", json_time(experiment, "creationTime", now));
 	c.to = now;
 	fill(&c, now);
+	lay_out(&c, columns);
 	lines = must(calloc(c.n + 2, sizeof(*lines)));
 	lines[0] = draw_head(experiment, c.from, now);
 	for (size_t i = 0; i < c.n; i++)
-		lines[i + 1] = draw_line(&c, &c.span[i], now, cells > 60 ? 60 : cells, utf8);
+		lines[i + 1] = draw_line(&c, &c.span[i], now);
 	return lines;
 }
 

@@ -232,9 +232,9 @@ def spawn(daemon, *args, **env):
 class Terminal:
     """faultctl on a terminal of its own, so that Ctrl-C is a key and not a signal."""
 
-    def __init__(self, daemon, *args, columns=100, **env):
+    def __init__(self, daemon, *args, columns=100, rows=25, **env):
         self.master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 25, columns, 0, 0))
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self.process = subprocess.Popen(
             [FAULTCTL, *args], env=environment(daemon.path, **env), stdin=slave, stdout=slave,
             stderr=slave, start_new_session=True,
@@ -1062,3 +1062,252 @@ def test_valgrind(daemon, args, code):
     p = run(daemon, *args, prefix=["valgrind", "-q", "--error-exitcode=99", "--leak-check=full",
                                    "--errors-for-leak-kinds=definite,indirect,possible"])
     assert p.returncode == code, p.err
+
+# --- experiments -------------------------------------------------------------------------------
+
+X = "EXPabcdefghijklmnop"
+FOLLOW = f"/v1/experiments/{X}/log?follow=true"
+
+
+def action(status="running", **more):
+    now = time.time()
+    return {"actionId": "aws:fis:wait", "parameters": {"duration": "PT1M"}, "state": {"status": status, "reason": ""},
+            "startTime": now, **more}
+
+
+def experiment(status="running", actions=None, **more):
+    actions = {"Wait": action()} if actions is None else actions
+    return {"experiment": {"id": X, "state": {"status": status, "reason": "because"}, "creationTime": time.time(),
+                           "startTime": time.time(), "actions": actions, **more}}
+
+
+def record(kind="experiment-start"):
+    return {"id": X, "log_type": kind, "event_timestamp": "2026-01-31T12:00:00Z", "version": "2", "details": {}}
+
+
+@pytest.fixture
+def running(daemon):
+    """An experiment that runs until it is stopped."""
+    state = {"status": "running"}
+
+    def delete(handler):
+        state["status"] = "stopped"
+        daemon.lines.put(None)
+        return 200, experiment("stopping")
+    daemon.routes.update({
+        ("POST", "/experiments"): (200, experiment("pending")),
+        ("GET", f"/experiments/{X}"): lambda _: (200, experiment(state["status"])),
+        ("DELETE", f"/experiments/{X}"): delete,
+        ("GET", FOLLOW): daemon.stream,
+    })
+    return daemon
+
+
+def test_ctrl_c_while_an_experiment_is_asked_for(running):
+    """The answer is waited for: what has begun is stopped, and nothing runs that nobody watches."""
+    answer = threading.Event()
+    running.routes[("POST", "/experiments")] = lambda _: answer.wait(TIMEOUT) and (200, experiment("pending"))
+    p = spawn(running, "experiment", "start", "EXT1")
+    running.expect("POST", "/experiments")
+    p.send_signal(signal.SIGINT)
+    ready, _, _ = select.select([p.stderr], [], [], 0.2)
+    assert p.poll() is None
+    answer.set()
+    out, err = p.communicate(timeout=TIMEOUT)
+    assert p.returncode == 8, (out, err)
+    assert ("DELETE", f"/experiments/{X}") in running.seen()
+
+
+def test_a_second_ctrl_c_while_an_experiment_is_asked_for(running):
+    running.routes[("POST", "/experiments")] = lambda _: threading.Event().wait(TIMEOUT) and None
+    p = spawn(running, "experiment", "start", "EXT1")
+    running.expect("POST", "/experiments")
+    p.send_signal(signal.SIGINT)
+    p.send_signal(signal.SIGTERM)
+    assert p.wait(TIMEOUT) == 8
+
+
+def test_ctrl_c_while_a_template_is_asked_for(running, tmp_path):
+    """No experiment is started, and the template does not stay."""
+    answer = threading.Event()
+    made = (200, {"experimentTemplate": {"id": "EXT1"}})
+    running.routes[("POST", "/experimentTemplates")] = lambda _: answer.wait(TIMEOUT) and made
+    path = tmp_path / "t.json"
+    path.write_text("{}")
+    p = spawn(running, "experiment", "start", str(path))
+    running.expect("POST", "/experimentTemplates")
+    p.send_signal(signal.SIGINT)
+    ready, _, _ = select.select([p.stderr], [], [], 0.2)
+    answer.set()
+    assert p.wait(TIMEOUT) == 8
+    seen = running.seen()
+    assert ("DELETE", "/experimentTemplates/EXT1") in seen and ("POST", "/experiments") not in seen
+
+
+@pytest.mark.parametrize("command", [("template", "create"), ("experiment", "start"), ("template", "validate")])
+def test_ctrl_c_while_a_template_is_typed(daemon, command):
+    p = subprocess.Popen([FAULTCTL, *command, "-"], env=environment(daemon.path), stdin=subprocess.PIPE,
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    p.stdin.write("{")
+    p.stdin.flush()
+    while struct.unpack("i", fcntl.ioctl(p.stdin, termios.FIONREAD, b"\0" * 4))[0]:
+        assert p.poll() is None  # it has not read it yet
+    p.send_signal(signal.SIGINT)
+    assert p.wait(TIMEOUT) == 8
+    assert "interrupted" in p.stderr.read() and daemon.requests.empty()
+
+
+@pytest.mark.parametrize("text, says", [
+    ("", "not JSON"), ("[]", "not a JSON object"), ("{\n\n x", "line 3"), ("{}\0{", "not JSON"), ("{} {}", "line 1"),
+    (" " * (1 << 20) + "{}", "File too large"),
+], ids=["empty", "list", "words", "nul", "two", "large"])
+def test_template_files_that_are_none(daemon, tmp_path, text, says):
+    path = tmp_path / "t.json"
+    path.write_text(text)
+    p = run(daemon, "template", "create", str(path))
+    assert p.returncode == 2 and says in p.err and daemon.requests.empty()
+
+
+def test_a_file_that_is_not_there(daemon):
+    """It is no id of a template, and so nobody is asked for one."""
+    p = run(daemon, "experiment", "start", "no-such.json")
+    assert p.returncode == 2 and "cannot read no-such.json: No such file" in p.err and daemon.requests.empty()
+
+
+def test_stop_waits_with_json_too(running):
+    p = run(running, "experiment", "stop", X, "--json")
+    assert p.returncode == 0, p.err
+    assert json.loads(p.out)["experiment"]["state"]["status"] == "stopped"
+
+
+def test_a_stop_that_is_not_waited_for(running):
+    """What was not seen to be over is not said to be."""
+    running.routes[("DELETE", f"/experiments/{X}")] = (200, experiment("stopping"))
+    p = spawn(running, "experiment", "stop", X)
+    running.expect("GET", FOLLOW)
+    p.send_signal(signal.SIGINT)
+    assert p.wait(TIMEOUT) == 8
+    assert "is being stopped" in p.stderr.read()
+
+
+def test_a_stop_by_ctrl_c_that_is_refused(running):
+    running.routes[("DELETE", f"/experiments/{X}")] = (403, refusal("not yours"))
+    p = spawn(running, "experiment", "start", "EXT1")
+    running.expect("GET", FOLLOW)
+    p.send_signal(signal.SIGINT)
+    running.expect("DELETE", f"/experiments/{X}")
+    while "not yours" not in p.stderr.readline():
+        pass
+    p.send_signal(signal.SIGINT)
+    assert p.wait(TIMEOUT) == 8
+    assert "the experiment goes on" in p.stderr.read()
+
+
+def test_lost_while_an_experiment_is_watched(running):
+    running.lines.put(record())
+    running.lines.put(ABORT)
+    p = run(running, "experiment", "watch", X)
+    assert p.returncode == 5 and "lost" in p.err
+
+
+def screen_of(text, rows, columns):
+    """What a terminal of this size shows: the sequences that faultctl uses, and no others."""
+    lines, at, x = [""] * rows, 0, 0
+    for part in re.findall(r"\x1b\[[0-9;]*[A-Za-z]|.", text, re.S):
+        if part == "\n":
+            if at == rows - 1:
+                lines = lines[1:] + [""]
+            at = min(at + 1, rows - 1)
+        elif part == "\r":
+            x = 0
+        elif part.endswith("A") and part.startswith("\x1b"):
+            at = max(at - int(part[2:-1]), 0)
+        elif part.endswith("K") and part.startswith("\x1b"):
+            lines[at] = lines[at][:x]
+        elif part.endswith("J") and part.startswith("\x1b"):
+            lines[at] = lines[at][:x]
+            lines[at + 1:] = [""] * (rows - at - 1)
+        elif not part.startswith("\x1b"):
+            lines[at] = lines[at][:x] + part + lines[at][x + 1:]
+            x += 1
+            assert x < columns, "a line is too long"
+    return lines
+
+
+@pytest.mark.parametrize("rows, columns", [(24, 80), (10, 80), (24, 40), (10, 30), (3, 20), (40, 200)])
+def test_many_actions_on_a_terminal(running, rows, columns):
+    """However often they are drawn, they are there once."""
+    names = {f"action-{i:02}-" + "n" * 54: action() for i in range(20)}
+    running.routes[("GET", f"/experiments/{X}")] = (200, experiment(actions=names))
+    t = Terminal(running, "experiment", "watch", X, columns=columns, rows=rows)
+    t.until(r"(?s)(?:EXP.*?\x1b\[J.*?){3}")
+    os.close(t.master)
+    t.process.wait(TIMEOUT)
+    whole = t.screen[:t.screen.rindex("\x1b[J") + 3]
+    lines = [line for line in screen_of(whole, rows, columns) if line.strip()]
+    assert lines[0].startswith("EXP"), lines
+    shown = [line for line in lines if "action-" in line]
+    assert len(set(shown)) == len(shown) == (20 if rows > 21 else max(rows - 3, 0)), lines
+    if rows <= 21:
+        assert f"and {20 - len(shown)} more" in lines[-1]
+    if columns >= 40:
+        assert all("running" in line for line in shown), lines
+    if columns == 200:
+        assert all("n" * 54 in line for line in shown), lines
+
+
+def test_names_in_other_scripts(running):
+    """A character may take two columns, or none."""
+    name = "負荷試験" * 16
+    running.routes[("GET", f"/experiments/{X}")] = (200, experiment(actions={name: action()}))
+    t = Terminal(running, "experiment", "watch", X, columns=60).until("J")
+    os.close(t.master)
+    t.process.wait(TIMEOUT)
+    line = re.search("  (負[^ ]*) ", t.screen).group(1)
+    assert 2 * line.count("負") + 2 * line.count("荷") + 2 * line.count("試") + 2 * line.count("験") + 1 == len(line) * 2 - 1
+    assert len(line) <= 11
+
+
+@pytest.mark.parametrize("json_too", [False, True])
+def test_a_terminal_that_knows_no_utf8(running, json_too):
+    """The bytes of a letter may be control characters there: 0x9b is CSI."""
+    bad = "\u011b31m\u2026"
+    running.routes[("GET", "/experiments?maxResults=100")] = (200, {"experiments": [
+        {"id": X, "state": {"status": "failed", "reason": bad}, "creationTime": 1.0}]})
+    t = Terminal(running, *(["--json"] if json_too else []), "experiment", "list", LC_ALL="C")
+    t.end()
+    assert "failed" in t.screen and "31m" in t.screen
+    assert all(c < "\x7f" for c in t.screen), t.screen
+    if json_too:
+        assert json.loads(t.screen)[0]["state"]["reason"] == bad
+    piped = run(running, "--json", "experiment", "list", LC_ALL="C")
+    assert json.loads(piped.out)[0]["state"]["reason"] == bad
+
+
+@pytest.mark.parametrize("number", [1e300, -1e300, 1e17, 0, "no", None, {}])
+def test_times_that_are_none(running, number):
+    running.routes[("GET", f"/experiments/{X}")] = (200, experiment(
+        startTime=number, creationTime=number, endTime=number,
+        actions={"A": action(startTime=number, endTime=number), "B": action("pending", startTime=None)}))
+    running.routes[("GET", f"/experiments/{X}/resolvedTargets?maxResults=100")] = (200, {"resolvedTargets": []})
+    running.routes[("GET", "/experiments?maxResults=100")] = (200, {"experiments": [{"id": X, "creationTime": number}]})
+    for args in (("show", X), ("list",)):
+        p = run(running, "experiment", *args)
+        assert p.returncode == 0 and X in p.out, p.err
+
+
+def test_ids_are_printed_as_json(daemon, tmp_path):
+    path = tmp_path / "t.json"
+    path.write_text("{}")
+    daemon.routes[("POST", "/experimentTemplates")] = (200, {"experimentTemplate": {"id": 'a"b\u001b'}})
+    assert json.loads(run(daemon, "--json", "template", "create", str(path)).out) == {"id": 'a"b\u001b'}
+    daemon.routes[("POST", "/experimentTemplates")] = (200, {"experimentTemplate": {}})
+    assert run(daemon, "template", "create", str(path)).returncode == 1
+
+
+def test_pages_without_an_end(daemon):
+    """A list whose next page is itself ends all the same."""
+    daemon.routes[("GET", "/experimentTemplates?maxResults=100")] = (200, {"experimentTemplates": [], "nextToken": "n"})
+    daemon.routes[("GET", "/experimentTemplates?maxResults=100&nextToken=n")] = (200, {
+        "experimentTemplates": [], "nextToken": "n"})
+    assert run(daemon, "template", "list").out == "no templates\n"
