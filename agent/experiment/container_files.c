@@ -17,10 +17,11 @@
 #define KUBELET_ENTRIES_MAX 16384
 
 /* Returns the file's JSON, or NULL (errno ENOMEM only when memory is short). Only a plain file is
- * read: opening anything else could wait. */
+ * read: opening anything else could wait, and a link lead to what is not the container's. */
 static cJSON *read_json(const char *path)
 {
-	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	_cleanup_close_ int fd =
+		open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	_cleanup_free_
 	char *text = NULL;
 	struct stat st;

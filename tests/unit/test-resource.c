@@ -8,7 +8,7 @@
 #include <sys/wait.h>
 
 #include "experiment/container_files.h"
-#include "experiment/resource.h"
+#include "experiment/resource_types.h"
 #include "experiment/template.h"
 #include "util/err.h"
 
@@ -685,6 +685,19 @@ static void test_damaged_records(void **state)
 		struct container_record c;
 
 		assert_int_equal(container_record_read(&identity, "../../x", &c), -ENOENT);
+	}
+	/* and no way out of the container's directory */
+	{
+		struct container_record c;
+		char from[RESOURCE_PATH_MAX], to[RESOURCE_PATH_MAX];
+
+		host_put("elsewhere", good);
+		(void)resource_path(&identity, "/elsewhere", to);
+		(void)resource_path(&identity, "/var/lib/docker/containers/" ID_A "/config.v2.json",
+				    from);
+		assert_int_equal(unlink(from), 0);
+		assert_int_equal(symlink(to, from), 0);
+		assert_int_equal(container_record_read(&identity, ID_A, &c), -ENOENT);
 	}
 }
 
