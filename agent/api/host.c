@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "api/handlers.h"
+#include "experiment/store.h"
 #include "host/features.h"
 
 void get_actions(struct api *api, struct http_request *q, const char *id)
@@ -63,7 +64,7 @@ static cJSON *check_store(const struct experiments *experiments)
 	if (r == 0)
 		return check_json("store", CHECK_OK, "templates and experiments are kept on disk");
 	(void)snprintf(text, sizeof(text), "what experiments do is not kept on disk: %s",
-		       strerror(-r));
+		       store_strerror(r));
 	return check_json("store", CHECK_LIMITED, text);
 }
 

@@ -302,7 +302,7 @@ static void note_health(struct store *s, int r)
 	s->health = r;
 	if (r < 0 && r != before)
 		log_error("the store cannot be written: %s; experiments go on in memory",
-			  strerror(-r));
+			  store_strerror(r));
 	if (r == 0 && before < 0)
 		log_notice("the store is written again");
 	s->is_stale = s->is_stale || (r == 0 && before < 0);
@@ -519,6 +519,18 @@ const char *store_unread(const struct store *s)
 	return s->unread[0] ? s->unread : NULL;
 }
 
+const char *store_strerror(int r)
+{
+	switch (r) {
+	case -EPROTONOSUPPORT:
+		return "a later version of faultd has made it";
+	case -EUCLEAN:
+		return "it is damaged, and cannot be set aside";
+	default:
+		return strerror(-r);
+	}
+}
+
 void store_on_stale(struct store *s, store_stale_fn stale, void *arg)
 {
 	s->stale = stale;
@@ -532,13 +544,13 @@ static void on_load(struct store *s, struct op *op, store_each_fn each, void *ar
 	note_news(&op->news);
 	if (op->r < 0)
 		log_error("the store cannot be read: %s; experiments go on in memory",
-			  strerror(-op->r));
+			  store_strerror(op->r));
 	if (op->news.aside[0])
 		(void)snprintf(s->unread, sizeof(s->unread),
 			       "the store was damaged, it is kept as %s", op->news.aside);
 	else if (op->r < 0 && op->is_there)
 		(void)snprintf(s->unread, sizeof(s->unread), "the store cannot be read: %s",
-			       strerror(-op->r));
+			       store_strerror(op->r));
 	for (const struct record *r = op->loaded; r; r = r->next)
 		each(r->table, r->id, r->order_us, r->text, arg);
 	op_free(op);

@@ -81,5 +81,6 @@ int store_prune(struct store *s, int64_t before_us);
 
 /* The last write's outcome, for doctor and status: 0 or a negative errno. */
 int store_health(const struct store *s);
+const char *store_strerror(int r); /* of what it returns and tells */
 
 #endif

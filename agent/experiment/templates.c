@@ -115,7 +115,7 @@ static void on_stored(int r, void *arg)
 	if (r < 0)
 		(void)error_set(&e, ERROR_FAILED, r,
 				"the template could not be kept on disk: %s; nothing is changed",
-				strerror(-r));
+				store_strerror(r));
 	if (r == 0)
 		r = make(c);
 	if (r == -ENOENT && e.code == ERROR_NONE)

@@ -562,6 +562,8 @@ static void test_schema(void **state)
 	assert_int_equal(t.n_seen, 0);
 	assert_int_equal(store_health(t.store), -EPROTONOSUPPORT);
 	assert_non_null(store_unread(t.store));
+	assert_string_equal(store_strerror(store_health(t.store)),
+			    "a later version of faultd has made it");
 	assert_int_equal(put_and_wait("x", "1"), -EPROTONOSUPPORT);
 	close_store();
 	assert_false(exists("faultd.db.bad"));
