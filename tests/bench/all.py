@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """All benchmarks of one build, as one report in Markdown: latency, memory and wake-ups, how exact a CPU
-load is, what a packet costs and idle rules do, how long it takes to find processes. One that cannot run here is named
+load is, what a packet costs and idle rules do, how long it takes to find processes, FIS's API. One that cannot run here is named
 with its reason. Needs root."""
 
 import argparse
@@ -107,6 +107,11 @@ def memory_fill(options):
     part("How fast memory is filled, and how exactly", f"```\n{text or why}\n```")
 
 
+def fis(options):
+    text, why = run("fis.py", "--build", options.build, *(("--rounds", 50, "--starts", 10) if options.quick else ()))
+    part("FIS's API with 500 templates and five experiments", text or why)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", type=pathlib.Path, default=common.default_build(), help="build directory")
@@ -118,7 +123,7 @@ def main():
     if not os.access(options.build / "agent" / "faultd", os.X_OK):
         parser.error(f"{options.build}: no build; set FAULTD_BUILD_DIR or --build")
     print(head(options.build), flush=True)
-    for measure in (latency, idle, undo, memory_fill, cpu_accuracy, packet_cost, network, targets):
+    for measure in (latency, idle, undo, memory_fill, cpu_accuracy, packet_cost, network, targets, fis):
         measure(options)
 
 
