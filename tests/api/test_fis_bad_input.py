@@ -42,6 +42,13 @@ def pss_kib(pid):
     return int(re.search(r"^Pss: +(\d+) kB", pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)[1])
 
 
+def assert_bounded(pid, before_kib, most_kib, what):
+    """Has grown by so much at most; of a build with sanitizers, which keep what is freed for a while, nothing is asked."""
+    after_kib = pss_kib(pid)
+    print(f"PSS {before_kib} kB before {what}, {after_kib} kB after")
+    assert after_kib - before_kib < most_kib or b"__asan_init" in harness.FAULTD.read_bytes()
+
+
 class Keeping:
     """One connection for many requests."""
 
@@ -255,7 +262,7 @@ def test_a_megabyte_of_mistakes(fis):
         (name,) = [m for m in members if not m.startswith("m")] or ["m0"]
         assert any(p["path"].startswith(name) for p in answer["problems"]), answer["problems"][:3]
     assert templates(fis) == []
-    assert pss_kib(fis.faultd.pid) < 64 * 1024
+    assert_bounded(fis.faultd.pid, 0, 64 * 1024, "mistakes")
 
 
 WHOLE = {  # one with all that a template may have
@@ -400,9 +407,7 @@ def test_starts_as_fast_as_they_go(fis):
         fis("StopExperiment", id=x)
     for x in begun:
         fis.wait_state(x, "stopped")
-    after = pss_kib(fis.faultd.pid)
-    print(f"PSS {before} kB before {STARTS} starts, {after} kB after")
-    assert after - before < 8 * 1024
+    assert_bounded(fis.faultd.pid, before, 8 * 1024, f"{STARTS} starts")
     assert fis.faultd.get("/v1/status")[0] == 200
 
 
@@ -422,9 +427,7 @@ def test_starts_while_the_lever_is_engaged(tmp_path, alone):
             begin(300, "a")
             before = pss_kib(d.pid)
             begin(STARTS, "b")
-        after = pss_kib(d.pid)
-        print(f"PSS {before} kB after 300, {after} kB after {STARTS} more")
-        assert after - before < 4 * 1024
+        assert_bounded(d.pid, before, 4 * 1024, f"{STARTS} more starts")
         assert len(fis.all("ListExperiments", "experiments")) == 101, "those that are kept, and the last one"
         assert d.stop() == 0
         d.start()
@@ -603,7 +606,7 @@ def test_connections_that_say_nothing_right(fis):
     head = f"POST /experimentTemplates HTTP/1.1\r\nHost: x\r\nContent-Length: {len(good)}\r\n\r\n".encode()
     for i in range(300):
         with socket.socket(socket.AF_UNIX) as s, contextlib.suppress(OSError):
-            s.settimeout(harness.PATIENCE)
+            s.settimeout(1)  # an end in the middle of a request may be noticed late: after ten seconds without a byte
             s.connect(str(fis.faultd.socket))
             whole = bytearray(head + good)
             if i % 3 == 0:
