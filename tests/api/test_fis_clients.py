@@ -240,7 +240,7 @@ class LosesAnswers:
     """In front of faultd: asks it, and cuts the connection instead of answering, for the first `lose` requests."""
 
     def __init__(self, port, lose):
-        self.port, self.lose, self.asked = port, lose, 0
+        self.port, self.lose, self.asked, self.open = port, lose, 0, True
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
         self.thread = threading.Thread(target=self.serve, daemon=True)
@@ -254,8 +254,8 @@ class LosesAnswers:
                     self.pass_on(client, there)
 
     def pass_on(self, client, there):
-        while True:
-            for s in select.select([client, there], [], [])[0]:
+        while self.open:
+            for s in select.select([client, there], [], [], 0.05)[0]:
                 data = s.recv(1 << 20)
                 if not data:
                     return
@@ -269,9 +269,10 @@ class LosesAnswers:
                     client.sendall(data)
 
     def close(self):
+        self.open = False
         self.socket.shutdown(socket.SHUT_RDWR)
         self.socket.close()
-        self.thread.join(5)
+        self.thread.join()
 
 
 def test_tried_again_it_is_done_once(served):
