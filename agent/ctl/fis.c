@@ -61,12 +61,10 @@ static int await(int fd, int signal_fd)
 	return waits[1].revents ? -EINTR : 0;
 }
 
-static int read_all(int fd, int signal_fd, char **ret, size_t *ret_length)
+static int read_all(int fd, int signal_fd, char *text, size_t *ret_length)
 {
-	char *text = must(malloc(FILE_MAX + 1));
 	ssize_t n = 1;
 
-	*ret = text;
 	for (*ret_length = 0; n > 0 && *ret_length <= FILE_MAX; *ret_length += (size_t)n) {
 		int r = await(fd, signal_fd);
 
@@ -80,11 +78,11 @@ static int read_all(int fd, int signal_fd, char **ret, size_t *ret_length)
 }
 
 /* A FIFO nobody writes to yet is waited for by await(), which a signal ends. */
-static int open_and_read(const struct ctl *ctl, const char *path, char **ret, size_t *ret_length)
+static int open_and_read(const struct ctl *ctl, const char *path, char *text, size_t *ret_length)
 {
 	bool standard = strcmp(path, "-") == 0;
 	int fd = standard ? STDIN_FILENO : open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	int r = fd < 0 ? -errno : read_all(fd, ctl->signal_fd, ret, ret_length);
+	int r = fd < 0 ? -errno : read_all(fd, ctl->signal_fd, text, ret_length);
 
 	if (fd >= 0 && !standard)
 		(void)close(fd);
@@ -105,10 +103,10 @@ static int line_of(const char *text, const char *at)
 
 int read_json_file(const struct ctl *ctl, const char *path, cJSON **ret)
 {
-	_cleanup_(freep) char *text = NULL;
+	_cleanup_(freep) char *text = must(malloc(FILE_MAX + 1));
 	const char *end = NULL;
 	size_t length = 0;
-	int r = open_and_read(ctl, path, &text, &length);
+	int r = open_and_read(ctl, path, text, &length);
 
 	if (r)
 		return r;
@@ -195,6 +193,7 @@ static int on_signal(void *data, int number)
 	if (*p->interrupted)
 		return -EINTR;
 	*p->interrupted = true;
+	out_note("waiting for faultd's answer (once more to leave without it)");
 	return 0;
 }
 

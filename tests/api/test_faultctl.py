@@ -1110,8 +1110,7 @@ def test_ctrl_c_while_an_experiment_is_asked_for(running):
     p = spawn(running, "experiment", "start", "EXT1")
     running.expect("POST", "/experiments")
     p.send_signal(signal.SIGINT)
-    ready, _, _ = select.select([p.stderr], [], [], 0.2)
-    assert p.poll() is None
+    assert "waiting for faultd's answer" in p.stderr.readline()
     answer.set()
     out, err = p.communicate(timeout=TIMEOUT)
     assert p.returncode == 8, (out, err)
@@ -1137,7 +1136,7 @@ def test_ctrl_c_while_a_template_is_asked_for(running, tmp_path):
     p = spawn(running, "experiment", "start", str(path))
     running.expect("POST", "/experimentTemplates")
     p.send_signal(signal.SIGINT)
-    ready, _, _ = select.select([p.stderr], [], [], 0.2)
+    assert "waiting for faultd's answer" in p.stderr.readline()
     answer.set()
     assert p.wait(TIMEOUT) == 8
     seen = running.seen()
@@ -1264,8 +1263,7 @@ def test_names_in_other_scripts(running):
     os.close(t.master)
     t.process.wait(TIMEOUT)
     line = re.search("  (負[^ ]*) ", t.screen).group(1)
-    assert 2 * line.count("負") + 2 * line.count("荷") + 2 * line.count("試") + 2 * line.count("験") + 1 == len(line) * 2 - 1
-    assert len(line) <= 11
+    assert line.endswith("…") and set(line[:-1]) <= set("負荷試験") and 2 * len(line) - 1 <= 20
 
 
 @pytest.mark.parametrize("json_too", [False, True])
