@@ -428,7 +428,7 @@ def test_starts_while_the_lever_is_engaged(tmp_path, alone):
             before = pss_kib(d.pid)
             begin(STARTS, "b")
         assert_bounded(d.pid, before, 4 * 1024, f"{STARTS} more starts")
-        assert len(fis.all("ListExperiments", "experiments")) == 101, "those that are kept, and the last one"
+        assert 100 <= len(fis.all("ListExperiments", "experiments")) <= 101, "those that are kept, and perhaps the last one"
         assert d.stop() == 0
         d.start()
         assert 100 <= len(fis.all("ListExperiments", "experiments")) <= 101
