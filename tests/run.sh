@@ -86,7 +86,7 @@ lint() {
 	local r=0
 	c_files | xargs clang-format --dry-run -Werror || r=1
 	shellcheck -x tests/*.sh tests/vm/*.sh packaging/*.sh .ci/run || r=1
-	git ls-files '*.md' '*.c' '*.h' '*.py' '*.sh' | xargs codespell -q 3 -L nd || r=1
+	git ls-files '*.md' '*.c' '*.h' '*.py' '*.sh' | xargs codespell -q 3 -L nd,te || r=1
 	setup "$build-clang" --werror -Dcrash_points=true || return 1
 	git ls-files 'agent/*.c' | xargs -P "$(nproc)" -n 4 clang-tidy -quiet -warnings-as-errors='*' -p "$build-clang" 2>/dev/null || r=1
 	return "$r"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Requests signed by botocore 1.44.5. Made by a script that, for each row, makes an AWSRequest of the
- * method, "http://127.0.0.1:7340" with path and query, headers and body, sets botocore.auth's clock
- * to 2026-11-22T06:30:00Z, calls SigV4Auth(Credentials(key, secret, token), "fis", region)
+/* Requests signed by botocore 1.44.5. Made by a script that, for each row, makes an AWSRequest of
+ * the method, "http://127.0.0.1:7340" with path and query, headers and body, sets botocore.auth's
+ * clock to 2026-11-22T06:30:00Z, calls SigV4Auth(Credentials(key, secret, token), "fis", region)
  * .add_auth(request), and prints the request's headers, with the Host that is signed. */
 /* clang-format off */
 
