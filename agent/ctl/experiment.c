@@ -9,6 +9,7 @@
 #include "ctl/experiment_watch.h"
 #include "ctl/fis.h"
 #include "ctl/timeline.h"
+#include "util/str.h"
 
 #define PIPE_COLUMNS 160 /* where nothing is cut, a name of 64 characters has room */
 
@@ -213,7 +214,7 @@ static void print_list(const cJSON *list)
 	struct table t = {.columns = 5};
 	const cJSON *one;
 
-	for (size_t i = 0; i < t.columns; i++)
+	for (size_t i = 0; i < ARRAY_SIZE(heads); i++)
 		table_cell(&t, BOLD, "%s", heads[i]);
 	cJSON_ArrayForEach(one, list)
 	{

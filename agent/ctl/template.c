@@ -5,6 +5,7 @@
 
 #include "ctl/exit.h"
 #include "ctl/fis.h"
+#include "util/str.h"
 
 static int create(struct ctl *ctl, int argc, char **argv)
 {
@@ -26,7 +27,7 @@ static void print_list(const cJSON *list)
 	struct table t = {.columns = 3};
 	const cJSON *one;
 
-	for (size_t i = 0; i < t.columns; i++)
+	for (size_t i = 0; i < ARRAY_SIZE(heads); i++)
 		table_cell(&t, BOLD, "%s", heads[i]);
 	cJSON_ArrayForEach(one, list)
 	{
