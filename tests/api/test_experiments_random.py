@@ -10,6 +10,7 @@ import random
 import signal
 import subprocess
 import time
+import zlib
 
 import pytest
 from lib.harness import PATIENCE, Faultd, HostState, assert_put_back, state_of, wait_for
@@ -243,7 +244,13 @@ class Driver:
             v.wait()
 
 
-@pytest.mark.parametrize("seed", [os.environ.get("FAULTD_RANDOM_SEED") or str(random.SystemRandom().randrange(10**6))])
+def chosen_seed():
+    """Another one each time, and the same for all that run side by side: they have to know the same tests."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID") or str(random.SystemRandom().random())
+    return os.environ.get("FAULTD_RANDOM_SEED") or str(zlib.crc32(run.encode()) % 10**6)
+
+
+@pytest.mark.parametrize("seed", [chosen_seed()])
 def test_random(tmp_path, alone, seed):
     """The seed is in the test's name: FAULTD_RANDOM_SEED gives it again."""
     driver = Driver(tmp_path / "faultd", int(seed))
