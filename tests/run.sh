@@ -35,6 +35,7 @@ done
 }
 
 export PYTHONDONTWRITEBYTECODE=1
+export FAULTD_RANDOM_SEED=${FAULTD_RANDOM_SEED:-$RANDOM} # in the names of tests: the same when they are tried again
 build=${FAULTD_TEST_BUILD:-$top/build}
 workers=${FAULTD_TEST_WORKERS:-$(($(nproc) < 5 ? $(nproc) + 1 : 6))} # tests side by side
 failed=()
