@@ -595,9 +595,11 @@ def test_log_of_an_interrupted_one_ends(lab, victim):
     lab.d.kill()
     lab.d.start()
     lines = lab.log(x)
-    assert [line["log_type"] for line in lines[-3:]] == ["action-error", "action-end", "experiment-end"]
+    assert lines[-1]["log_type"] == "experiment-end"
     assert lines[-1]["details"]["experiment_state"]["status"] == "failed"
-    assert lines[-2]["details"]["action_id"] == "host:process-pause"
+    if "startTime" in lab.show(x)["actions"]["Pause"]:  # had the disk heard of it?
+        assert [line["log_type"] for line in lines[-3:-1]] == ["action-error", "action-end"]
+        assert lines[-2]["details"]["action_id"] == "host:process-pause"
     for path in (lab.d.directory / "state" / "experiments").glob("*"):
         path.unlink()
     assert lab.log(x) == []

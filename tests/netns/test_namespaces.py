@@ -68,6 +68,7 @@ class Namespace:
             self.run("ip", "link", "set", "eth0", "up")
             self.run("ip", "link", "set", "lo", "up")
             self.run("ip", "route", "add", "default", "via", self.here)
+            wait_for(lambda: "NO-CARRIER" not in self.run("ip", "link", "show"), "a carrier")
         except BaseException:
             self.close()
             raise
