@@ -126,6 +126,12 @@ tests_in() { # DIRECTORIES...: with pytest, against the sanitizer build
 	mapfile -t -O "${#unsteady[@]}" unsteady <"$cache/unsteady"
 }
 
+# Each has up to twelve lives at once, and the kernel one lock for all their interfaces.
+crash() {
+	local workers=$((workers > 2 ? 2 : workers))
+	tests_in tests/crash
+}
+
 # Sets `some` when there were tests (5: none), and `hard` when more than tests failed: 2 to 4 are pytest's own, 9 says
 # that the machine was not as before (tests/lib/machine.py).
 phase() { # CACHE OPTIONS...: pytest, which remembers what failed
@@ -155,7 +161,7 @@ if [ -n "$only" ] && ! is_part "$only"; then
 	part behaviour tests_in tests/api tests/netns tests/crash
 else
 	part behaviour tests_in tests/api tests/netns
-	[ -n "$quick" ] || part crash tests_in tests/crash
+	[ -n "$quick" ] || part crash crash
 fi
 
 echo
