@@ -233,24 +233,9 @@ static void print_list(const cJSON *list)
 
 static int list(struct ctl *ctl, int argc, char **argv)
 {
-	_cleanup_(json_freep) cJSON *all = NULL;
-	int r;
-
-	if (argc > 1)
-		return unexpected(argv[0], argv[1]);
-	r = ask_all(ctl, "/experiments", "experiments", &all);
-	if (r)
-		return r;
-	if (ctl->json) {
-		_cleanup_(freep) char *text = must(cJSON_PrintUnformatted(all));
-
-		out_json(text, strlen(text));
-	} else if (cJSON_GetArraySize(all) == 0) {
-		out_line(PLAIN, "no experiments");
-	} else {
-		print_list(all);
-	}
-	return EXIT_DONE;
+	return argc > 1
+		       ? unexpected(argv[0], argv[1])
+		       : list_all(ctl, "/experiments", "experiments", "no experiments", print_list);
 }
 
 static int print_one(struct ctl *ctl, const char *id)

@@ -246,6 +246,26 @@ void print_id(const struct ctl *ctl, const char *id)
 	out_json(text, strlen(text));
 }
 
+int list_all(struct ctl *ctl, const char *path, const char *member, const char *nothing,
+	     void (*print)(const cJSON *list))
+{
+	_cleanup_(json_freep) cJSON *all = NULL;
+	int r = ask_all(ctl, path, member, &all);
+
+	if (r)
+		return r;
+	if (ctl->json) {
+		_cleanup_(freep) char *text = must(cJSON_PrintUnformatted(all));
+
+		out_json(text, strlen(text));
+	} else if (cJSON_GetArraySize(all) == 0) {
+		out_line(PLAIN, "%s", nothing);
+	} else {
+		print(all);
+	}
+	return EXIT_DONE;
+}
+
 int create_template(struct ctl *ctl, const char *path, bool *interrupted, char **ret_id)
 {
 	_cleanup_(json_freep) cJSON *json = NULL;

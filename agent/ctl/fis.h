@@ -36,6 +36,10 @@ int ask_all(struct ctl *ctl, const char *path, const char *member, cJSON **ret);
 int ask_to_the_end(struct ctl *ctl, const char *path, const char *body, bool *interrupted,
 		   struct answer *ret);
 
+/* Asks for all pages and prints them, `nothing` when there are none. Returns an exit code. */
+int list_all(struct ctl *ctl, const char *path, const char *member, const char *nothing,
+	     void (*print)(const cJSON *list));
+
 /* Creates the template in the file; `interrupted` NULL: as ask(), else as ask_to_the_end(). Returns
  * 0 and its id (to be freed), or an exit code. */
 int create_template(struct ctl *ctl, const char *path, bool *interrupted, char **ret_id);

@@ -42,24 +42,9 @@ static void print_list(const cJSON *list)
 
 static int list(struct ctl *ctl, int argc, char **argv)
 {
-	_cleanup_(json_freep) cJSON *all = NULL;
-	int r;
-
-	if (argc > 1)
-		return unexpected(argv[0], argv[1]);
-	r = ask_all(ctl, "/experimentTemplates", "experimentTemplates", &all);
-	if (r)
-		return r;
-	if (ctl->json) {
-		_cleanup_(freep) char *text = must(cJSON_PrintUnformatted(all));
-
-		out_json(text, strlen(text));
-	} else if (cJSON_GetArraySize(all) == 0) {
-		out_line(PLAIN, "no templates");
-	} else {
-		print_list(all);
-	}
-	return EXIT_DONE;
+	return argc > 1 ? unexpected(argv[0], argv[1])
+			: list_all(ctl, "/experimentTemplates", "experimentTemplates",
+				   "no templates", print_list);
 }
 
 static int show(struct ctl *ctl, int argc, char **argv)
